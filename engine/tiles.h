@@ -28,7 +28,4 @@ enum { TILE_ROW_NEWLINE = -1, TILE_ROW_SEPARATOR = -2 };
 /* rows [n_tokens]: for each token a row of the projector's output, or one of the constants above. */
 void tile_plan_rows (const TilePlan *plan, const Config *config, gint32 *rows);
 
-/* Describes a public frame to the kernels. Errors: PICTURE (size, stride, plane, format). */
-bool frame_from_public (Frame *frame, const Dsvl2Frame *from, GError **error);
-
 #endif

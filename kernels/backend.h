@@ -142,7 +142,8 @@ struct _Ops {
 
   /* --- memory ---------------------------------------------------------------------------------- */
 
-  /* 64-byte aligned, zeroed; NULL where there is not that much. */
+  /* 64-byte aligned, zeroed and committed only as it is touched (mmap, calloc); NULL where there is not
+   * that much. */
   void *(*alloc) (Ops *k, size_t bytes);
   void (*free) (Ops *k, void *memory);
   void (*upload) (Ops *k, void *to, const void *host, size_t bytes);
@@ -205,11 +206,11 @@ struct _Ops {
 
   /* --- attention over pages -------------------------------------------------------------------- */
 
-  /* Rotates the first d floats of each of n heads in place: x[t · row + j · head]. Position p's angles
-   * are cosine[p · d/2], sine[p · d/2]. Pairs are (i, i + d/2); `interleaved` first brings (2i, 2i + 1)
-   * there (DeepSeek's MLA). */
-  void (*rope) (Ops *k, float *x, int row, int head, int n, int d, const float *cosine,
-      const float *sine, bool interleaved, const StepRows *rows);
+  /* y = the first d floats of each of n heads of x, rotated; y may be x. Head j of row t starts at
+   * t · x_row + j · x_head (y_row, y_head). Position p's angles are cosine[p · d/2], sine[p · d/2]. Pairs are
+   * (i, i + d/2); `interleaved` first brings (2i, 2i + 1) there (DeepSeek's MLA). */
+  void (*rope) (Ops *k, float *y, int y_row, int y_head, const float *x, int x_row, int x_head, int n,
+      int d, const float *cosine, const float *sine, bool interleaved, const StepRows *rows);
 
   /* Stores x[t · x_row …] (width floats) in row t's slot of pool [pages, page_tokens, width]. */
   void (*kv_write) (Ops *k, float *pool, const float *x, int x_row, int width, const StepRows *rows);
