@@ -9,12 +9,19 @@
 enum { MAX_LEVELS = 3 };
 
 static char *
-folder_with_model (const char *root, const char *below)
+nano_below (const char *root)
 {
-  g_autofree char *dir = g_build_filename (root, below, "models", "nano", NULL);
-  g_autofree char *config = g_build_filename (dir, "config.json", NULL);
+  static const char *const places[] = { "share/dsvl2/models/nano", /* an installation's prefix */
+    "models/nano/hf" };                                            /* the source tree */
 
-  return g_file_test (config, G_FILE_TEST_IS_REGULAR) ? g_steal_pointer (&dir) : NULL;
+  for (gsize i = 0; i < G_N_ELEMENTS (places); i++) {
+    g_autofree char *dir = g_build_filename (root, places[i], NULL);
+    g_autofree char *config = g_build_filename (dir, "config.json", NULL);
+
+    if (g_file_test (config, G_FILE_TEST_IS_REGULAR))
+      return g_steal_pointer (&dir);
+  }
+  return NULL;
 }
 
 /* The folder of the file that this code was loaded from, so that an installation can be moved. */
@@ -40,16 +47,14 @@ dsvl2_default_model_path (void)
   if (chosen != NULL && *chosen != '\0')
     return g_strdup (chosen);
   if (data != NULL && *data != '\0')
-    found = folder_with_model (data, "");
+    found = nano_below (data);
 
   for (int level = 0; found == NULL && above != NULL && level < MAX_LEVELS; level++) {
     char *parent = g_path_get_dirname (above);
 
     g_free (above);
     above = parent;
-    found = folder_with_model (above, "share/dsvl2"); /* installed */
-    if (found == NULL)
-      found = folder_with_model (above, ""); /* a build folder inside the source tree */
+    found = nano_below (above);
   }
   return found;
 }

@@ -53,9 +53,9 @@ typedef struct _Dsvl2Model Dsvl2Model;
 DSVL2_API Dsvl2Model *dsvl2_model_open (const char *dir, GError **error);
 DSVL2_API Dsvl2Model *dsvl2_model_ref (Dsvl2Model *model);
 DSVL2_API void dsvl2_model_unref (Dsvl2Model *model);
-/* The folder to use when nobody names one: $DSVL2_MODEL; else models/nano in $DSVL2_DATA_DIR; else the nano
- * model installed with this library, or beside the build folder it runs from. NULL where there is none.
- * Free with g_free (). */
+/* The folder to use when nobody names one: $DSVL2_MODEL; else the nano model below $DSVL2_DATA_DIR (an
+ * installation's prefix, or the source tree); else the one installed with this library, or beside the
+ * build folder it runs from. NULL where there is none. Free with g_free (). */
 DSVL2_API char *dsvl2_default_model_path (void);
 /* The folder it was opened from. */
 DSVL2_API const char *dsvl2_model_get_path (Dsvl2Model *model);
