@@ -1,0 +1,120 @@
+/* dsvl2: what the op families of the CPU back end share
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * A family is <family>_ref.c (plain C, the truth), <family>_avx2.c, <family>_avx512.c …; each of these
+ * offers one <family>_fill_<isa>() that puts its functions into a table. ops_open() calls plain C's first
+ * and then, oldest first, those of every newer ISA, so a family accelerates only what is worth it.
+ */
+#ifndef DSVL2_CPU_H
+#define DSVL2_CPU_H
+
+#include "kernels/backend.h"
+
+typedef struct _Pool Pool;
+
+/* The back end's state; the table comes first, so that an Ops * of the CPU is a Cpu *. */
+typedef struct {
+  Ops ops;
+  Pool *pool;
+} Cpu;
+
+static inline Cpu *
+cpu (Ops *k)
+{
+  return (Cpu *) k;
+}
+
+/* --- threads (threads.c) ------------------------------------------------------------------------- */
+
+/* What each thread may use while it runs a body: its own, 64-byte aligned, of no defined content. */
+enum { CPU_SCRATCH = 1 << 20 };
+
+/* One of the pieces of an op: number i, by the thread that owns `scratch`. */
+typedef void (*ParallelBody) (void *arg, int i, void *scratch);
+
+/* Runs body (arg, 0) … body (arg, n − 1), each once, in any order, by the caller and the workers, and
+ * returns when all have returned. Which thread runs which piece must not change any result. Costs some
+ * microseconds where n > 1; not to be nested. */
+void parallel_for (Ops *k, int n, ParallelBody body, void *arg);
+
+/* How many threads that is, the caller included. */
+int parallel_threads (Ops *k);
+
+/* `threads` in all (at least 1), the caller included; NULL where threads or memory ran out. */
+Pool *pool_new (int threads);
+void pool_free (Pool *pool);
+
+/* Processors that this process may use. */
+int processors (void);
+
+/* --- families ------------------------------------------------------------------------------------ */
+
+void memory_fill (Ops *k);
+
+void experts_fill_c (Ops *k);
+void linear_fill_c (Ops *k);
+
+/* --- numbers ------------------------------------------------------------------------------------- */
+
+static inline int
+min_int (int a, int b)
+{
+  return a < b ? a : b;
+}
+
+static inline int
+ceil_div (int a, int b)
+{
+  return (a + b - 1) / b;
+}
+
+static inline float
+f32_of_bits (uint32_t bits)
+{
+  union {
+    uint32_t u;
+    float f;
+  } v = { bits };
+  return v.f;
+}
+
+static inline float
+f32_of_bf16 (uint16_t h)
+{
+  return f32_of_bits ((uint32_t) h << 16);
+}
+
+static inline float
+f32_of_f16 (uint16_t h)
+{
+  const uint32_t sign = (uint32_t) (h & 0x8000) << 16, rest = h & 0x7fff;
+
+  if (rest >= 0x7c00) /* infinity, NaN */
+    return f32_of_bits (sign | 0x7f800000 | (rest & 0x3ff) << 13);
+  if (rest >= 0x400)
+    return f32_of_bits (sign | ((rest << 13) + (112u << 23)));
+  return (sign ? -1 : 1) * (float) rest * 0x1p-24f; /* zero, subnormal */
+}
+
+/* Element i of a matrix's data. */
+static inline float
+weight_at (const Weight *w, size_t i)
+{
+  switch (w->type) {
+    case WEIGHT_F16:
+      return f32_of_f16 (((const uint16_t *) w->data)[i]);
+    case WEIGHT_BF16:
+      return f32_of_bf16 (((const uint16_t *) w->data)[i]);
+    default:
+      return ((const float *) w->data)[i];
+  }
+}
+
+/* Where row o of a matrix starts. */
+static inline const void *
+weight_row (const Weight *w, int o)
+{
+  return (const char *) w->data + (size_t) o * w->I * weight_type_size (w->type);
+}
+
+#endif

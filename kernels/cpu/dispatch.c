@@ -1,0 +1,184 @@
+/* dsvl2: ops_open, the choice of a back end and of the CPU's instructions
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cpu.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined __x86_64__
+#include <cpuid.h>
+#endif
+
+/* --- what the processor has ---------------------------------------------------------------------- */
+
+/* Oldest first. Each includes those before it. */
+typedef enum { ISA_C, ISA_AVX2, ISA_AVX512, ISA_AVX512BF16, N_ISAS } Isa;
+
+static const char *const isa_names[N_ISAS] = { "c", "avx2", "avx512", "avx512bf16" };
+
+#if defined __x86_64__
+static bool
+has_f16c (void)
+{
+  unsigned eax, ebx, ecx, edx;
+
+  return __get_cpuid (1, &eax, &ebx, &ecx, &edx) && (ecx & bit_F16C);
+}
+
+/* The newest that processor and kernel both support: libgcc asks XGETBV too. */
+static Isa
+isa_here (void)
+{
+  __builtin_cpu_init ();
+  if (!__builtin_cpu_supports ("avx2") || !__builtin_cpu_supports ("fma") || !has_f16c ())
+    return ISA_C;
+  if (!__builtin_cpu_supports ("avx512f") || !__builtin_cpu_supports ("avx512bw") ||
+      !__builtin_cpu_supports ("avx512vl") || !__builtin_cpu_supports ("avx512dq"))
+    return ISA_AVX2;
+  return __builtin_cpu_supports ("avx512bf16") ? ISA_AVX512BF16 : ISA_AVX512;
+}
+#else
+static Isa
+isa_here (void)
+{
+  return ISA_C;
+}
+#endif
+
+/* The ISA to use, or N_ISAS with a sentence in `message`. */
+static Isa
+choose_isa (const OpsOptions *options, char message[OPS_MESSAGE])
+{
+  const char *name = options->isa ? options->isa : getenv ("DSVL2_ISA");
+  const Isa newest = isa_here ();
+  Isa isa = newest;
+
+  if (name && *name) {
+    for (isa = 0; isa < N_ISAS; isa++)
+      if (strcmp (name, isa_names[isa]) == 0)
+        break;
+    if (isa == N_ISAS) {
+      snprintf (message, OPS_MESSAGE,
+          "The instruction set \"%.40s\" is unknown, expected c, avx2, avx512 or avx512bf16", name);
+      return N_ISAS;
+    }
+    if (isa > newest) {
+      snprintf (message, OPS_MESSAGE, "This processor has no %s, the newest it has is %s",
+          isa_names[isa], isa_names[newest]);
+      return N_ISAS;
+    }
+  }
+  if (isa == ISA_AVX512BF16 && !options->bf16) /* it rounds what it multiplies */
+    isa = ISA_AVX512;
+  return isa;
+}
+
+/* --- the table ----------------------------------------------------------------------------------- */
+
+typedef void (*Fill) (Ops *k);
+
+static const Fill fills[N_ISAS][16] = {
+  [ISA_C] = { memory_fill, experts_fill_c, linear_fill_c },
+};
+
+static void
+fill (Ops *k, Isa newest)
+{
+  for (int isa = 0; isa <= (int) newest; isa++)
+    for (const Fill *f = fills[isa]; *f; f++)
+      (*f) (k);
+}
+
+/* clang-format off */
+#define ENTRY(op) { #op, offsetof (Ops, op) }
+static const struct {
+  const char *op;
+  size_t offset;
+} entries[] = {
+  ENTRY (close), ENTRY (alloc), ENTRY (free), ENTRY (upload), ENTRY (download), ENTRY (place),
+  ENTRY (unplace), ENTRY (failure), ENTRY (frame_tiles), ENTRY (patchify), ENTRY (unfold),
+  ENTRY (attend_tiles), ENTRY (gather_rows), ENTRY (add_rows), ENTRY (layer_norm), ENTRY (rms_norm),
+  ENTRY (silu_mul), ENTRY (linear), ENTRY (linear_heads), ENTRY (rope), ENTRY (kv_write), ENTRY (attend),
+  ENTRY (moe_route), ENTRY (moe_experts), ENTRY (argmax),
+};
+/* clang-format on */
+
+/* The first op that the table lacks, or NULL. */
+static const char *
+missing (const Ops *k)
+{
+  for (size_t i = 0; i < sizeof entries / sizeof entries[0]; i++) {
+    void (*op) (void);
+
+    memcpy (&op, (const char *) k + entries[i].offset, sizeof op);
+    if (!op)
+      return entries[i].op;
+  }
+  return NULL;
+}
+
+static void
+cpu_close (Ops *k)
+{
+  pool_free (cpu (k)->pool);
+  free (k);
+}
+
+static Ops *
+cpu_open (const OpsOptions *options, char message[OPS_MESSAGE])
+{
+  const Isa isa = choose_isa (options, message);
+  const int threads = options->threads > 0 ? options->threads : processors ();
+  const char *op;
+  Ops *k;
+
+  if (isa == N_ISAS)
+    return NULL;
+  k = calloc (1, sizeof (Cpu));
+  if (!k) {
+    snprintf (message, OPS_MESSAGE, "There is no memory for the CPU back end");
+    return NULL;
+  }
+  k->name = "cpu";
+  k->isa = isa_names[isa];
+  k->close = cpu_close;
+  fill (k, isa);
+  op = missing (k);
+  if (op) {
+    snprintf (message, OPS_MESSAGE, "The CPU back end has no %s", op);
+    goto fail;
+  }
+  cpu (k)->pool = pool_new (threads);
+  if (!cpu (k)->pool) {
+    snprintf (message, OPS_MESSAGE, "%d threads for the CPU back end could not be started", threads);
+    goto fail;
+  }
+  return k;
+
+fail:
+  k->close (k);
+  return NULL;
+}
+
+Ops *
+ops_open (const OpsOptions *options, char message[OPS_MESSAGE])
+{
+  const char *device = options->device ? options->device : "auto";
+
+  message[0] = '\0';
+  if (options->threads < 0) {
+    snprintf (message, OPS_MESSAGE, "%d threads were asked for, expected 0 (all processors) or more",
+        options->threads);
+    return NULL;
+  }
+  if (strcmp (device, "cpu") == 0 || strcmp (device, "auto") == 0)
+    return cpu_open (options, message);
+  if (strcmp (device, "cuda") == 0 || strncmp (device, "cuda:", 5) == 0)
+    snprintf (message, OPS_MESSAGE,
+        "The device \"%.40s\" is not there: this build has no CUDA back end", device);
+  else
+    snprintf (message, OPS_MESSAGE, "The device \"%.40s\" is unknown, expected auto, cpu or cuda",
+        device);
+  return NULL;
+}
