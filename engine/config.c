@@ -9,7 +9,6 @@ enum {
   MAX_WIDTH = 1 << 15, /* of anything: so that the product of two fits an int */
   MAX_LAYERS = 1 << 10,
   MAX_HEADS = 1 << 10,
-  MAX_EXPERTS = 1 << 12,
   MAX_VOCABULARY = 1 << 20,
   MAX_POSITIONS = 1 << 24,
   MAX_ACROSS = 64, /* tiles of a candidate, in each direction */
@@ -113,7 +112,7 @@ read_mla (LanguageConfig *c, const Section *s)
   else
     c->q_lora_rank = s->object != NULL && json_object_has_member (s->object, "q_lora_rank") ? 0 : 1536;
   c->qk_nope_head_dim = section_int (s, "qk_nope_head_dim", 128, 1, 4096);
-  c->qk_rope_head_dim = section_int (s, "qk_rope_head_dim", 64, 2, 4096);
+  c->qk_rope_head_dim = section_int (s, "qk_rope_head_dim", 64, 2, OPS_MAX_ROPE);
   c->v_head_dim = section_int (s, "v_head_dim", 128, 1, 4096);
   c->head_dim = c->qk_nope_head_dim + c->qk_rope_head_dim;
   c->num_key_value_heads = c->num_attention_heads;
@@ -168,7 +167,7 @@ read_experts (LanguageConfig *c, const Section *s)
   Route *r = &c->route;
   int method;
 
-  c->n_routed_experts = section_int (s, "n_routed_experts", 0, 0, MAX_EXPERTS);
+  c->n_routed_experts = section_int (s, "n_routed_experts", 0, 0, OPS_MAX_EXPERTS);
   c->n_shared_experts = section_int (s, "n_shared_experts", 0, 0, 64);
   c->moe_intermediate_size = section_int (s, "moe_intermediate_size", 1407, 1, MAX_WIDTH);
   c->first_k_dense_replace = section_int (s, "first_k_dense_replace", 0, 0, MAX_LAYERS);
@@ -177,12 +176,12 @@ read_experts (LanguageConfig *c, const Section *s)
     section_fail (s, DSVL2_ERROR_UNSUPPORTED, "moe_layer_freq", "is %d, only 1 is supported",
         c->moe_layer_freq);
   r->E = c->n_routed_experts;
-  r->K = section_int (s, "num_experts_per_tok", 0, 1, MAX_EXPERTS);
+  r->K = section_int (s, "num_experts_per_tok", 0, 1, OPS_MAX_EXPERTS);
   r->score = section_choice (s, "scoring_func", 0, scores) == 0 ? ROUTE_SOFTMAX : ROUTE_SIGMOID;
   method = section_choice (s, "topk_method", 0, methods);
   r->method = method == 1 ? ROUTE_GROUP_LIMITED : method == 2 ? ROUTE_NOAUX_TC : ROUTE_GREEDY;
-  r->groups = section_int (s, "n_group", 1, 1, MAX_EXPERTS);
-  r->top_groups = section_int (s, "topk_group", r->groups, 1, MAX_EXPERTS);
+  r->groups = section_int (s, "n_group", 1, 1, OPS_MAX_EXPERTS);
+  r->top_groups = section_int (s, "topk_group", r->groups, 1, OPS_MAX_EXPERTS);
   r->normalize = section_bool (s, "norm_topk_prob", false);
   r->scale = section_double (s, "routed_scaling_factor", 1, 1e-6, 1e6);
   if (c->n_routed_experts == 0 || *s->error != NULL)

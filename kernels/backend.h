@@ -68,7 +68,7 @@ typedef struct {
 /* A frame as video has it. R, G, B are channel 0, 1, 2; of a YCbCr frame they are Y, Cb, Cr, and
  *   rgb[i] = clamp ((Σ_j matrix[i][j] · (sample[j] − offset[j]) + 2¹⁵) >> 16, 0, 255)
  * with chroma taken from the nearest sample; of a grey frame channel 0 is all three. `bits` is 8, or 16
- * for little-endian samples whose high byte is what counts (P010). */
+ * for little-endian samples whose high byte is what counts (P010). |matrix| < 2²⁰, offset 0 … 255. */
 typedef enum { FRAME_RGB, FRAME_YCBCR, FRAME_GREY } FrameColor;
 
 typedef struct {
@@ -134,6 +134,10 @@ typedef struct {
 /* Bytes of scratch that moe_experts needs for T rows of K experts. */
 size_t moe_experts_scratch (int T, int K, int D, int F);
 
+/* What an op may have to keep aside for one row is bounded: experts to choose from, floats of a head that
+ * rope de-interleaves. */
+enum { OPS_MAX_EXPERTS = 4096, OPS_MAX_ROPE = 4096 };
+
 struct _Ops {
   const char *name; /* "cpu", "cuda" */
   const char *isa; /* what the table was filled with: "c", "avx2", "avx512", "avx512bf16", "sm_90" … */
@@ -160,7 +164,8 @@ struct _Ops {
 
   /* tiles [across · down, 3, S, S]: the frame letter-boxed onto the canvas with Pillow's bicubic filter
    * (a = −0.5, support widened by the shrink factor, each of the two passes rounded to 8 bits: width
-   * first), normalised, cut row by row. The frame is in host memory. `scratch`: frame_tiles_scratch(). */
+   * first, as up to Pillow 12.2), normalised, cut row by row. The frame is in host memory.
+   * `scratch`: frame_tiles_scratch(). */
   void (*frame_tiles) (Ops *k, float *tiles, const Frame *frame, const Canvas *canvas, void *scratch);
 
   /* y [N · P, 3 · p · p] ← tiles [N, 3, S, S]: patch rows, channel-major (c, ky, kx), P = (S / p)². */
@@ -185,7 +190,8 @@ struct _Ops {
   void (*layer_norm) (Ops *k, float *y, const float *x, const float *gamma, const float *beta,
       float eps, int T, int D);
 
-  /* y[t] = x[t] / √(mean (x[t]²) + eps) · gamma over D floats of rows `row` apart; y may be x. */
+  /* y[t] = x[t] / √(mean (x[t]²) + eps) · gamma over the first D of the `row` floats that a row of x and of
+   * y has; y may be x. */
   void (*rms_norm) (Ops *k, float *y, const float *x, const float *gamma, float eps, int T, int D,
       int row);
 
@@ -233,7 +239,8 @@ struct _Ops {
 
   /* --- logits ---------------------------------------------------------------------------------- */
 
-  /* ids[t] = the largest of logits[t] (the lowest index of equals), logprobs[t] = its log-softmax. */
+  /* ids[t] = the largest of logits[t] (the lowest index of equals; 0 where all are −∞), logprobs[t] = its
+   * log-softmax. NaN counts as −∞; where the largest is infinite, logprobs[t] is 0 or −∞. */
   void (*argmax) (Ops *k, int32_t *ids, float *logprobs, const float *logits, int T, int V);
 };
 

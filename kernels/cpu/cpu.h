@@ -51,8 +51,16 @@ int processors (void);
 
 void memory_fill (Ops *k);
 
+void attention_fill_c (Ops *k);
 void experts_fill_c (Ops *k);
+void frames_fill_c (Ops *k);
 void linear_fill_c (Ops *k);
+void logits_fill_c (Ops *k);
+void norm_fill_c (Ops *k);
+void patches_fill_c (Ops *k);
+void rope_fill_c (Ops *k);
+void routing_fill_c (Ops *k);
+void rows_fill_c (Ops *k);
 
 /* --- numbers ------------------------------------------------------------------------------------- */
 
