@@ -1,0 +1,85 @@
+/* dsvl2: the comparison of op tables, as the checks of single ops see it
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * A check has a table of cases and a function that runs one of them on any op table. check_kernels calls
+ * it several times for each case: on plain C, on each table under test, there also with the rows given a
+ * few at a time and with three threads. Input is random but the same each time. What the first two runs
+ * leave in the outputs must agree within the case's tolerance, the others' must equal the second's bit
+ * for bit. On the CPU every input ends where its memory ends, so that reading or writing past it crashes.
+ */
+#ifndef DSVL2_CHECK_H
+#define DSVL2_CHECK_H
+
+#include "kernels/backend.h"
+
+/* What random numbers look like. */
+typedef enum {
+  NORMAL, /* about 1 */
+  ZEROS,
+  LARGE, /* about 1e12 */
+  TINY, /* about 1e-37: some are subnormal */
+  SOME_NAN,
+} Spread;
+
+typedef struct _Run Run;
+
+/* A run of one case. The check calls run_case(), then run_*() for its data, then the op between
+ * run_again()s, giving it at most run_step() rows at a time if it works on rows:
+ *
+ *   while (run_again (r))
+ *     for (int t = 0, n; (n = run_rows (r, t, T)) > 0; t += n)
+ *       k->op (k, y + t * O, x + t * I, n);
+ */
+
+/* The table to run on. */
+Ops *run_ops (const Run *r);
+
+/* Does it multiply what it has rounded to bf16? */
+bool run_in_bf16 (const Run *r);
+
+/* Names the case. `rtol` bounds the difference to plain C in parts of the row's largest value; 0 asks
+ * for the same bits. */
+void run_case (Run *r, double rtol, const char *format, ...) __attribute__ ((format (printf, 3, 4)));
+
+/* What one execution costs, for --bench: multiplications and additions, bytes read. */
+void run_cost (Run *r, double flops, double bytes);
+
+/* True while the op is to be executed (again). */
+bool run_again (Run *r);
+
+/* How many of T rows to give it next, t being done. */
+int run_rows (const Run *r, int t, int T);
+
+/* A random integer below n. */
+int run_random (Run *r, int n);
+
+/* Input in the back end's memory: random floats, a random matrix whose numbers are about 1 / √I, a copy
+ * of `bytes` bytes aligned to `align`. */
+const float *run_floats (Run *r, size_t n, Spread spread);
+Weight run_weight (Run *r, WeightType type, int O, int I, Spread spread);
+const void *run_input (Run *r, const void *host, size_t bytes, size_t align);
+
+/* Memory that the op may write, of no interest afterwards. */
+void *run_scratch (Run *r, size_t bytes);
+
+/* A result, rows × width, compared afterwards. It holds random numbers (zeros) to start with, so an op
+ * may add to it or work in place. */
+float *run_output (Run *r, int rows, int width, Spread spread);
+int32_t *run_output_ints (Run *r, int rows, int width);
+
+/* What the check says of one op. */
+typedef struct {
+  const char *op;
+  void (*run) (Run *r, int i); /* case i of n */
+  int n;
+  void (*run_bench) (Run *r, int i); /* case i of n_bench, for --bench; or NULL */
+  int n_bench;
+  /* Compares the op with something other than plain C; or NULL. Prints a line for each comparison, returns
+   * how many there were and how many failed. */
+  void (*extra) (Ops *k, int *n, int *failed);
+} OpCheck;
+
+/* NULL-terminated by .op, one for each file of checks. */
+extern const OpCheck experts_checks[], linear_checks[];
+
+#endif

@@ -1,0 +1,167 @@
+/* dsvl2: cases of linear and linear_heads
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "check.h"
+
+static const char *const type_names[] = { "f32", "f16", "bf16" };
+
+typedef struct {
+  int T, I, O;
+  WeightType type;
+  bool bias;
+  unsigned epilogue;
+  double rtol;
+  Spread spread;
+} LinearCase;
+
+/* clang-format off */
+static const LinearCase linear_cases[] = {
+  /* T     I     O  weights      bias    epilogue       rtol */
+  {  1, 1280,  896, WEIGHT_BF16, false, 0,             2e-6 }, /* an expert, decoding */
+  {  1, 6848, 1280, WEIGHT_BF16, false, EPI_ADD,       4e-6 }, /* a dense layer's way down, decoding */
+  {  1, 1280, 3001, WEIGHT_BF16, false, 0,             2e-6 }, /* some of the vocabulary */
+  {  1,    1,    1, WEIGHT_F32,  true,  0,             1e-6 },
+  {  2,   15,    3, WEIGHT_F16,  true,  EPI_GELU_ERF,  2e-6 },
+  {  3,   16,   17, WEIGHT_BF16, true,  EPI_GELU_TANH, 2e-6 },
+  {  4,   31,   33, WEIGHT_F32,  false, EPI_ADD,       1e-6 },
+  {  5,   32,    7, WEIGHT_F16,  true,  0,             1e-6 },
+  {  6,   33,   19, WEIGHT_BF16, true,  EPI_ADD | EPI_GELU_ERF, 2e-6 },
+  {  7,   33,    5, WEIGHT_F32,  true,  EPI_ADD,       1e-6 }, /* tails in every dimension */
+  {  8,   48,   64, WEIGHT_BF16, false, 0,             1e-6 },
+  { 11,   65,   23, WEIGHT_F16,  false, EPI_GELU_TANH, 2e-6 },
+  { 13,  588,   77, WEIGHT_F32,  true,  0,             2e-6 }, /* the patches' embedding */
+  { 16, 1279,  101, WEIGHT_BF16, false, 0,             2e-6 },
+  { 29,  257,  131, WEIGHT_F16,  true,  EPI_GELU_ERF,  2e-6 },
+  { 31, 1152,  259, WEIGHT_BF16, true,  EPI_GELU_TANH, 3e-6 }, /* SigLIP's fc1, some of it */
+  { 33, 4304,   97, WEIGHT_BF16, true,  EPI_ADD,       3e-6 }, /* fc2 */
+  { 47,12289,   19, WEIGHT_F32,  false, 0,             4e-6 },
+  {729,   72,  161, WEIGHT_BF16, true,  0,             2e-6 },
+  {730,   37,   67, WEIGHT_F32,  true,  EPI_ADD,       2e-6 },
+  { 17,   70,   45, WEIGHT_BF16, false, 0,             0,    ZEROS },
+  { 17,   70,   45, WEIGHT_F32,  true,  EPI_GELU_TANH, 2e-6, LARGE },
+  { 17,   70,   45, WEIGHT_F16,  true,  EPI_GELU_ERF,  2e-6, LARGE },
+  { 17,   70,   45, WEIGHT_BF16, false, EPI_GELU_TANH, 1e-6, TINY },
+  { 17,   70,   45, WEIGHT_F32,  true,  EPI_GELU_ERF,  1e-6, TINY },
+  { 21,   70,   45, WEIGHT_BF16, true,  EPI_GELU_ERF,  2e-6, SOME_NAN },
+  { 21,   70,   45, WEIGHT_F16,  true,  EPI_GELU_TANH, 2e-6, SOME_NAN },
+};
+/* clang-format on */
+
+/* A product rounded to bf16 is off by up to 2⁻⁸ of itself, in either direction. */
+static double
+tolerance (const Run *r, WeightType type, double rtol)
+{
+  return run_in_bf16 (r) && type == WEIGHT_BF16 && rtol > 0 ? 6e-3 : rtol;
+}
+
+static void
+run_linear (Run *r, int i)
+{
+  const LinearCase *c = &linear_cases[i];
+  const int T = c->T, I = c->I, O = c->O;
+  Ops *k = run_ops (r);
+  const float *x = run_floats (r, (size_t) T * I, c->spread);
+  const float *bias = c->bias ? run_floats (r, O, c->spread == SOME_NAN ? NORMAL : c->spread) : NULL;
+  const Weight w = run_weight (r, c->type, O, I, c->spread == ZEROS ? ZEROS : NORMAL);
+  float *y = run_output (r, T, O, c->spread == SOME_NAN ? NORMAL : c->spread);
+
+  run_case (r, tolerance (r, c->type, c->rtol), "T=%d I=%d O=%d %s%s%s%s%s", T, I, O,
+      type_names[c->type], c->bias ? " bias" : "", c->epilogue & EPI_GELU_TANH ? " tanh" : "",
+      c->epilogue & EPI_GELU_ERF ? " erf" : "", c->epilogue & EPI_ADD ? " add" : "");
+  while (run_again (r))
+    for (int t = 0, n; (n = run_rows (r, t, T)) > 0; t += n)
+      k->linear (k, y + (size_t) t * O, x + (size_t) t * I, &w, bias, n, c->epilogue);
+}
+
+/* --- heads --------------------------------------------------------------------------------------- */
+
+typedef struct {
+  int T, H, I, O;
+  WeightType type;
+  int x_pad, y_pad; /* floats between heads that do not take part */
+} HeadsCase;
+
+/* clang-format off */
+static const HeadsCase heads_cases[] = {
+  /* T  H    I    O  weights      pad */
+  {  1, 16, 128, 512, WEIGHT_BF16, 64, 64 }, /* MLA: the query absorbs W_UK, decoding */
+  {  1, 16, 512, 128, WEIGHT_BF16, 0,  0 },  /* MLA: the latent to values */
+  {  7,  3,  33,  17, WEIGHT_F32,  5,  3 },
+  { 19,  2,  64, 129, WEIGHT_F16,  0,  1 },
+  { 50,  1,  48,  31, WEIGHT_BF16, 7,  0 },
+};
+/* clang-format on */
+
+static void
+run_linear_heads (Run *r, int i)
+{
+  const HeadsCase *c = &heads_cases[i];
+  const int T = c->T, H = c->H, x_head = c->I + c->x_pad, y_head = c->O + c->y_pad;
+  const int x_row = H * x_head, y_row = H * y_head;
+  Ops *k = run_ops (r);
+  const float *x = run_floats (r, (size_t) T * x_row - c->x_pad, NORMAL);
+  const Weight w = run_weight (r, c->type, H * c->O, c->I, NORMAL);
+  float *y = run_output (r, T, y_row, NORMAL);
+
+  run_case (r, tolerance (r, c->type, 2e-6), "T=%d H=%d I=%d O=%d %s", T, H, c->I, c->O,
+      type_names[c->type]);
+  while (run_again (r))
+    for (int t = 0, n; (n = run_rows (r, t, T)) > 0; t += n)
+      k->linear_heads (k, y + (size_t) t * y_row, y_row, y_head, x + (size_t) t * x_row, x_row, x_head,
+          &w, H, n);
+}
+
+/* --- speed --------------------------------------------------------------------------------------- */
+
+typedef struct {
+  int T, I, O;
+  WeightType type;
+  unsigned epilogue;
+  const char *what;
+} LinearBench;
+
+/* clang-format off */
+static const LinearBench linear_bench[] = {
+  {   1, 1280,    896, WEIGHT_BF16, 0, "expert" },
+  {   1, 1280, 129280, WEIGHT_BF16, 0, "vocabulary" },
+  {   4, 1280,  16384, WEIGHT_BF16, 0, "draft" },
+  {   8, 1280,  16384, WEIGHT_BF16, 0, "draft" },
+  {  16, 1280,  16384, WEIGHT_BF16, 0, "cameras" },
+  { 729, 1152,   3456, WEIGHT_BF16, 0, "qkv" },
+  { 729, 1152,   1152, WEIGHT_BF16, 0, "proj" },
+  { 729, 1152,   4304, WEIGHT_BF16, EPI_GELU_TANH, "fc1" },
+  { 729, 4304,   1152, WEIGHT_BF16, 0, "fc2" },
+  { 729, 1280,   6848, WEIGHT_BF16, 0, "dense up" },
+  { 729, 6848,   1280, WEIGHT_BF16, 0, "dense down" },
+};
+/* clang-format on */
+
+enum { COLD_BYTES = 256 << 20, MAX_COPIES = 128 };
+
+/* Matrices that a cache would keep take turns where the product is bound by memory. */
+static void
+bench_linear (Run *r, int i)
+{
+  const LinearBench *b = &linear_bench[i];
+  const size_t bytes = (size_t) b->O * b->I * weight_type_size (b->type);
+  const int copies = b->T > 16 || bytes > COLD_BYTES ? 1 : 1 + COLD_BYTES / bytes;
+  Ops *k = run_ops (r);
+  const float *x = run_floats (r, (size_t) b->T * b->I, NORMAL);
+  float *y = run_output (r, b->T, b->O, NORMAL);
+  Weight w[MAX_COPIES];
+
+  for (int j = 0; j < copies; j++)
+    w[j] = run_weight (r, b->type, b->O, b->I, NORMAL);
+  run_case (r, 0, "T=%d I=%d O=%d %s (%s)", b->T, b->I, b->O, type_names[b->type], b->what);
+  run_cost (r, 2.0 * b->T * b->I * b->O * copies, b->T <= 16 ? (double) bytes * copies : 0);
+  while (run_again (r))
+    for (int j = 0; j < copies; j++)
+      k->linear (k, y, x, &w[j], NULL, b->T, b->epilogue);
+}
+
+#define COUNT(table) (sizeof table / sizeof table[0])
+
+const OpCheck linear_checks[] = {
+  { "linear", run_linear, COUNT (linear_cases), bench_linear, COUNT (linear_bench) },
+  { "linear_heads", run_linear_heads, COUNT (heads_cases) },
+  { NULL },
+};
