@@ -1,0 +1,236 @@
+/* dsvl2: an answer as GStreamer carries it: a structure, metadata of a buffer, a message
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "gstdsvl2meta.h"
+#include <math.h>
+#ifdef HAVE_ANALYTICS
+#include <gst/analytics/analytics.h>
+#endif
+
+void
+gst_dsvl2_meta_register (void)
+{
+  static gsize once = 0;
+
+  if (g_once_init_enter (&once)) {
+    static const gchar *no_tags[] = { NULL };
+
+    if (gst_meta_get_info (GST_DSVL2_RESULT_NAME) == NULL)
+      gst_meta_register_custom (GST_DSVL2_RESULT_NAME, no_tags, NULL, NULL, NULL);
+    g_once_init_leave (&once, 1);
+  }
+}
+
+/* --- labels --- */
+
+char *
+gst_dsvl2_clean_text (const char *text, glong max_chars)
+{
+  g_autofree char *valid = g_utf8_make_valid (text, -1);
+  GString *clean = g_string_sized_new (64);
+  glong chars = 0;
+  gboolean space = FALSE;
+
+  for (const char *p = valid; *p; p = g_utf8_next_char (p)) {
+    const gunichar c = g_utf8_get_char (p);
+
+    if (g_unichar_isspace (c) || g_unichar_iscntrl (c) || c == 0x2028 || c == 0x2029) {
+      space = clean->len > 0;
+      continue;
+    }
+    if (chars + space >= max_chars) {
+      const char *last = g_utf8_find_prev_char (clean->str, clean->str + clean->len);
+
+      if (last != NULL)
+        g_string_truncate (clean, last - clean->str);
+      g_string_append (clean, "…");
+      break;
+    }
+    if (space)
+      g_string_append_c (clean, ' ');
+    g_string_append_unichar (clean, c);
+    chars += 1 + space;
+    space = FALSE;
+  }
+  return g_string_free (clean, FALSE);
+}
+
+GQuark
+gst_dsvl2_label_quark (const char *label)
+{
+  /* Quarks belong to the process, and so does the count of those that were made for labels. */
+  static int n_quarks = 0;
+  g_autofree char *tame = g_strdelimit (g_strdup (label), "<>&", ' ');
+  g_autofree char *clean = gst_dsvl2_clean_text (tame, GST_DSVL2_MAX_LABEL);
+  GQuark quark = g_quark_try_string (clean);
+
+  if (quark != 0 && *clean)
+    return quark;
+  if (!*clean || g_atomic_int_add (&n_quarks, 1) >= GST_DSVL2_MAX_QUARKS) {
+    if (*clean)
+      g_atomic_int_add (&n_quarks, -1);
+    return g_quark_from_static_string ("object");
+  }
+  return g_quark_from_string (clean);
+}
+
+int
+gst_dsvl2_label_id (const char *label)
+{
+  guint32 hash = 2166136261u;
+
+  for (const guchar *p = (const guchar *) label; *p; p++)
+    hash = (hash ^ *p) * 16777619u;
+  return (int) (hash & 0x7fffffff);
+}
+
+/* --- the structure --- */
+
+/* A coordinate or a probability: whatever it was, 0 … 1 now. */
+static double
+unit (float value)
+{
+  return isnan (value) ? 0.0 : CLAMP ((double) value, 0.0, 1.0);
+}
+
+static GstStructure *
+detection_new (const Dsvl2Object *o)
+{
+  g_autofree char *label = g_utf8_make_valid (o->label != NULL ? o->label : "", -1);
+
+  return gst_structure_new ("detection", "x_min", G_TYPE_DOUBLE, unit (o->x0), "x_max", G_TYPE_DOUBLE,
+      unit (o->x1), "y_min", G_TYPE_DOUBLE, unit (o->y0), "y_max", G_TYPE_DOUBLE, unit (o->y1),
+      "confidence", G_TYPE_DOUBLE, unit (o->confidence), "label_id", G_TYPE_INT,
+      gst_dsvl2_label_id (label), "label", G_TYPE_STRING, label, NULL);
+}
+
+static void
+set_objects (GstStructure *s, const Dsvl2Result *result)
+{
+  const int n = MIN (result->n_objects, GST_DSVL2_MAX_OBJECTS);
+  GValue array = G_VALUE_INIT;
+
+  gst_value_array_init (&array, (guint) n);
+  for (int i = 0; i < n; i++) {
+    GValue value = G_VALUE_INIT;
+
+    g_value_init (&value, GST_TYPE_STRUCTURE);
+    g_value_take_boxed (&value, detection_new (&result->objects[i]));
+    gst_value_array_append_and_take_value (&array, &value);
+  }
+  gst_structure_set (s, "n-objects", G_TYPE_INT, n, NULL);
+  gst_structure_take_value (s, "objects", &array);
+}
+
+GstStructure *
+gst_dsvl2_result_to_structure (const Dsvl2Result *result, const GstDsvl2Seen *seen)
+{
+  g_autofree char *text = g_utf8_make_valid (result->text != NULL ? result->text : "", -1);
+  g_autofree char *caption = g_utf8_make_valid (result->caption != NULL ? result->caption : "", -1);
+  GstStructure *s = gst_structure_new (GST_DSVL2_RESULT_NAME, "text", G_TYPE_STRING, text, "caption",
+      G_TYPE_STRING, caption, "prompt", G_TYPE_STRING, seen->prompt, "seen-pts", G_TYPE_UINT64,
+      seen->pts, "stream-time", G_TYPE_UINT64, seen->stream_time, "running-time", G_TYPE_UINT64,
+      seen->running_time, "width", G_TYPE_INT, seen->width, "height", G_TYPE_INT, seen->height, "fresh",
+      G_TYPE_BOOLEAN, TRUE, "finish", G_TYPE_STRING, dsvl2_finish_get_name (result->finish), "tokens",
+      G_TYPE_INT, result->n_tokens, "prompt-tokens", G_TYPE_INT, result->n_prompt_tokens,
+      "cached-tokens", G_TYPE_INT, result->n_cached_tokens, "tiles", G_TYPE_INT, result->n_tiles,
+      "queue-us", G_TYPE_INT64, result->queue_us, "vision-us", G_TYPE_INT64, result->vision_us,
+      "prefill-us", G_TYPE_INT64, result->prefill_us, "decode-us", G_TYPE_INT64, result->decode_us,
+      NULL);
+
+  set_objects (s, result);
+  return s;
+}
+
+/* --- on a buffer --- */
+
+typedef struct {
+  guint x, y, w, h;
+} Region;
+
+/* A part of `size` pixels, as its first pixel and how many: at least one, none outside. */
+static void
+to_pixels (double from, double to, int size, guint *first, guint *count)
+{
+  const int a = CLAMP ((int) lround (from * size), 0, size - 1);
+  const int b = CLAMP ((int) lround (to * size), a + 1, size);
+
+  *first = (guint) a;
+  *count = (guint) (b - a);
+}
+
+static Region
+region_of (const GstStructure *detection, const GstVideoInfo *info)
+{
+  double x0 = 0, x1 = 0, y0 = 0, y1 = 0;
+  Region r;
+
+  gst_structure_get (detection, "x_min", G_TYPE_DOUBLE, &x0, "x_max", G_TYPE_DOUBLE, &x1, "y_min",
+      G_TYPE_DOUBLE, &y0, "y_max", G_TYPE_DOUBLE, &y1, NULL);
+  to_pixels (x0, x1, GST_VIDEO_INFO_WIDTH (info), &r.x, &r.w);
+  to_pixels (y0, y1, GST_VIDEO_INFO_HEIGHT (info), &r.y, &r.h);
+  return r;
+}
+
+static void
+attach_region (GstBuffer *buffer, const GstStructure *detection, GQuark type, const Region *r)
+{
+  GstVideoRegionOfInterestMeta *meta =
+      gst_buffer_add_video_region_of_interest_meta_id (buffer, type, r->x, r->y, r->w, r->h);
+
+  meta->id = (gint) gst_util_seqnum_next ();
+  gst_video_region_of_interest_meta_add_param (meta, gst_structure_copy (detection));
+}
+
+static void
+attach_analytics (GstBuffer *buffer, const GstStructure *detection, GQuark type, const Region *r)
+{
+#ifdef HAVE_ANALYTICS
+  GstAnalyticsRelationMeta *meta = gst_buffer_add_analytics_relation_meta (buffer);
+  GstAnalyticsODMtd found;
+  double confidence = 0;
+
+  gst_structure_get_double (detection, "confidence", &confidence);
+  gst_analytics_relation_meta_add_od_mtd (meta, type, (gint) r->x, (gint) r->y, (gint) r->w,
+      (gint) r->h, (gfloat) confidence, &found);
+#endif
+}
+
+static gboolean
+copy_field (GQuark id, const GValue *value, gpointer to)
+{
+  gst_structure_id_set_value (to, id, value);
+  return TRUE;
+}
+
+void
+gst_dsvl2_meta_attach (GstBuffer *buffer, const GstVideoInfo *info, const GstStructure *result,
+    gboolean fresh)
+{
+  const GValue *objects = gst_structure_get_value (result, "objects");
+  GstStructure *meta;
+
+  for (guint i = 0; objects != NULL && i < gst_value_array_get_size (objects); i++) {
+    const GstStructure *detection = gst_value_get_structure (gst_value_array_get_value (objects, i));
+    const GQuark type = gst_dsvl2_label_quark (gst_structure_get_string (detection, "label"));
+    const Region r = region_of (detection, info);
+
+    attach_region (buffer, detection, type, &r);
+    attach_analytics (buffer, detection, type, &r);
+  }
+  gst_dsvl2_meta_register ();
+  meta = gst_custom_meta_get_structure (gst_buffer_add_custom_meta (buffer, GST_DSVL2_RESULT_NAME));
+  gst_structure_foreach (result, copy_field, meta);
+  gst_structure_set (meta, "fresh", G_TYPE_BOOLEAN, fresh, NULL);
+}
+
+const GstStructure *
+gst_dsvl2_meta_get_result (GstBuffer *buffer, gpointer *state)
+{
+  GstMeta *meta;
+
+  while ((meta = gst_buffer_iterate_meta (buffer, state)) != NULL)
+    if (gst_meta_info_is_custom (meta->info) &&
+        gst_custom_meta_has_name ((GstCustomMeta *) meta, GST_DSVL2_RESULT_NAME))
+      return gst_custom_meta_get_structure ((GstCustomMeta *) meta);
+  return NULL;
+}

@@ -1,0 +1,80 @@
+/* dsvl2: which frame is analysed, and which answer goes on which frame
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * The policy of dsvl2infer, without a pad, a clock, a lock or a thread in it: a test drives it with
+ * numbers. Frames go in and come out in the same order, each once.
+ *
+ *   live      A frame leaves at once. One that is due is analysed if nothing else is; otherwise it is
+ *             skipped, and the first frame after the answer is due at once: the newest frame wins.
+ *             An answer goes on the next frame that leaves.
+ *   not live  A frame that is due is always analysed, and waits for its own answer. Frames behind it
+ *             wait too, at most `max_queue` of them; beyond that the stream waits.
+ *
+ * A frame is due when it is the first, or the first of another interval since the first: intervals are
+ * counted from there, so that the rate does not drift whatever the frame rate is. Only PTS count. They
+ * may run backwards (reverse playback), and a jump back by more than an interval starts anew.
+ *
+ * Times are nanoseconds; HANDOVER_NEVER stands for an unknown one, as GST_CLOCK_TIME_NONE does. */
+#ifndef DSVL2_HANDOVER_H
+#define DSVL2_HANDOVER_H
+
+#include <glib.h>
+
+#define HANDOVER_NEVER G_MAXUINT64
+
+typedef struct _Handover Handover;
+
+typedef struct {
+  gboolean live;
+  guint64 interval; /* between frames that are analysed; 0: every frame is due */
+  guint64 hold;     /* how long an answer stays on the frames after its first; NEVER: until the next */
+  guint max_queue;
+} HandoverSettings;
+
+typedef struct {
+  guint64 frames;   /* that came in */
+  guint64 analysed; /* of them */
+  guint64 answered; /* of those */
+  guint64 failed;   /* of those */
+  guint64 skipped;  /* live: due, but another was being analysed */
+} HandoverCounts;
+
+typedef enum {
+  HANDOVER_FRAME, /* here is one */
+  HANDOVER_WAIT,  /* ask again when another answer is there */
+  HANDOVER_MORE,  /* ask again when another frame is there */
+} HandoverNext;
+
+typedef struct {
+  gpointer frame;
+  gpointer answer; /* that belongs on it, or NULL; stays the policy's: use it before the next call */
+  gboolean fresh;  /* and no frame carried it before */
+  guint64 delay;   /* how long the frame was here, in `now`s */
+} HandoverOut;
+
+/* handover_new: nothing in it yet, not live, every frame due. */
+Handover *handover_new (GDestroyNotify free_frame, GDestroyNotify free_answer);
+void handover_free (Handover *h);
+
+/* handover_configure: takes effect with the next frame; another interval starts anew. Whether the stream
+ * is live changes only right after handover_clear (). */
+void handover_configure (Handover *h, const HandoverSettings *settings);
+
+/* handover_push: takes a frame. A frame without PTS is where the last one ended.
+ * Returns the ticket of its analysis, to be given back with the answer, or 0: not to be analysed. */
+guint64 handover_push (Handover *h, gpointer frame, guint64 pts, guint64 duration, guint64 now);
+
+/* handover_answer: takes the answer to a ticket, NULL when there is none.
+ * Returns FALSE if nothing waits for it any more; it is freed then. */
+gboolean handover_answer (Handover *h, guint64 ticket, gpointer answer);
+
+/* handover_pop: the next frame that may leave. With `drain` none waits for frames that are still to
+ * come. On HANDOVER_FRAME the caller owns out->frame. */
+HandoverNext handover_pop (Handover *h, gboolean drain, guint64 now, HandoverOut *out);
+
+/* handover_clear: forgets frames, answers and sampling, as after a flush; counts stay. */
+void handover_clear (Handover *h);
+
+HandoverCounts handover_get_counts (const Handover *h);
+
+#endif

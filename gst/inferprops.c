@@ -1,0 +1,329 @@
+/* dsvl2: the properties of dsvl2infer
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "inferprops.h"
+#include <string.h>
+
+/* --- enumerations --- */
+
+static GType
+mode_get_type (void)
+{
+  static gsize type = 0;
+  static const GEnumValue values[] = {
+    { INFER_MODE_AUTO, "Live if the source is (LATENCY query), offline otherwise", "auto" },
+    { INFER_MODE_LIVE, "Frames never wait; answers go on later frames", "live" },
+    { INFER_MODE_OFFLINE, "Every frame that is due waits for its own answer", "offline" },
+    { 0, NULL, NULL },
+  };
+
+  if (g_once_init_enter (&type))
+    g_once_init_leave (&type, g_enum_register_static ("GstDsvl2InferMode", values));
+  return type;
+}
+
+static GType
+template_get_type (void)
+{
+  static gsize type = 0;
+  static const GEnumValue values[] = {
+    { INFER_TEMPLATE_AUTO, "\"find …\" asks for boxes, special tokens pass, other text is plain",
+        "auto" },
+    { INFER_TEMPLATE_PLAIN, "The frame, then the prompt", "plain" },
+    { INFER_TEMPLATE_FIND, "The prompt is a phrase, such as \"the red car\", to be found", "find" },
+    { INFER_TEMPLATE_GROUNDING, "As plain, and the answer is to have boxes in it", "grounding" },
+    { INFER_TEMPLATE_RAW, "The prompt as it is, one <image> mark in it", "raw" },
+    { 0, NULL, NULL },
+  };
+
+  if (g_once_init_enter (&type))
+    g_once_init_leave (&type, g_enum_register_static ("GstDsvl2InferPromptTemplate", values));
+  return type;
+}
+
+static GType
+cropping_get_type (void)
+{
+  static gsize type = 0;
+  static const GEnumValue values[] = {
+    { DSVL2_CROPPING_AUTO, "As the official processor decides", "auto" },
+    { DSVL2_CROPPING_ON, "The whole frame and tiles of it at full resolution", "on" },
+    { DSVL2_CROPPING_OFF, "The whole frame only, scaled down: fastest", "off" },
+    { 0, NULL, NULL },
+  };
+
+  if (g_once_init_enter (&type))
+    g_once_init_leave (&type, g_enum_register_static ("GstDsvl2InferCropping", values));
+  return type;
+}
+
+/* --- the table --- */
+
+#define ANY_TIME (G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING)
+#define BEFORE_START (G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY)
+#define NOW (G_PARAM_READABLE | G_PARAM_STATIC_STRINGS)
+
+/* Adds a property whose value is the field of InferSettings with the same name. */
+#define FIELD(name) (guint) (1 + G_STRUCT_OFFSET (InferSettings, name))
+
+static void
+install_engine (GObjectClass *c)
+{
+  g_object_class_install_property (c, FIELD (model),
+      g_param_spec_string ("model", "Model",
+          "Folder of the model: config.json, tokenizer.json, *.safetensors (unset: the environment "
+          "variable "
+          "DSVL2_MODEL, else the small model that comes with the plugin)",
+          NULL, BEFORE_START));
+  g_object_class_install_property (c, FIELD (device),
+      g_param_spec_string ("device", "Device", "Where the model runs: auto, cpu, cuda or cuda:N",
+          "auto", BEFORE_START));
+  g_object_class_install_property (c, FIELD (isa),
+      g_param_spec_string ("isa", "Instruction set",
+          "Newest CPU instructions to use: c, avx2 or avx512 (unset: the best there is)", NULL,
+          BEFORE_START));
+  g_object_class_install_property (c, FIELD (threads),
+      g_param_spec_int ("threads", "Threads", "CPU threads (0: as many as there are processors)", 0,
+          1024, 0, BEFORE_START));
+  g_object_class_install_property (c, FIELD (bf16),
+      g_param_spec_boolean ("bf16", "bfloat16",
+          "Multiply in bfloat16 where the CPU can: faster, last digits differ", FALSE, BEFORE_START));
+  g_object_class_install_property (c, FIELD (prefill_chunk),
+      g_param_spec_int ("prefill-chunk", "Prefill chunk",
+          "Tokens of a question that are read in one step; smaller steps need less memory", 1, 65536,
+          512, BEFORE_START));
+}
+
+static void
+install_question (GObjectClass *c)
+{
+  g_object_class_install_property (c, FIELD (prompt),
+      g_param_spec_string ("prompt", "Prompt",
+          "What to ask about each frame that is analysed; a change takes effect with the next one",
+          "Describe this image.", ANY_TIME));
+  g_object_class_install_property (c, FIELD (system_prompt),
+      g_param_spec_string ("system-prompt", "System prompt", "Text before the question (unset: none)",
+          NULL, ANY_TIME));
+  g_object_class_install_property (c, FIELD (prompt_template),
+      g_param_spec_enum ("prompt-template", "Prompt template", "How the prompt becomes a question",
+          template_get_type (), INFER_TEMPLATE_AUTO, ANY_TIME));
+  g_object_class_install_property (c, FIELD (max_new_tokens),
+      g_param_spec_int ("max-new-tokens", "Most new tokens", "Where an answer is cut off, in tokens", 1,
+          G_MAXINT, 512, ANY_TIME));
+  g_object_class_install_property (c, FIELD (temperature),
+      g_param_spec_float ("temperature", "Temperature",
+          "Randomness of the answer (0: always the likeliest token)", 0, 100, 0, ANY_TIME));
+  g_object_class_install_property (c, FIELD (top_p),
+      g_param_spec_float ("top-p", "Top p",
+          "Sample from the likeliest tokens that have this probability together (1: from all)", 0, 1, 1,
+          ANY_TIME));
+  g_object_class_install_property (c, FIELD (top_k),
+      g_param_spec_int ("top-k", "Top k", "Sample from this many of the likeliest tokens (0: from all)",
+          0, G_MAXINT, 0, ANY_TIME));
+  g_object_class_install_property (c, FIELD (repetition_penalty),
+      g_param_spec_float ("repetition-penalty", "Repetition penalty",
+          "Makes tokens that were used before less likely (1: does not)", 0.01f, 100, 1, ANY_TIME));
+  g_object_class_install_property (c, FIELD (seed),
+      g_param_spec_uint64 ("seed", "Seed", "Of the random numbers: the same seed, the same answer", 0,
+          G_MAXUINT64, 0, ANY_TIME));
+  g_object_class_install_property (c, FIELD (cropping),
+      g_param_spec_enum ("cropping", "Cropping", "Whether the model sees tiles of the frame too",
+          cropping_get_type (), DSVL2_CROPPING_AUTO, ANY_TIME));
+  g_object_class_install_property (c, FIELD (max_tiles),
+      g_param_spec_int ("max-tiles", "Most tiles",
+          "Tiles of a frame besides the whole of it (0: as many as the model allows)", 0, 1024, 0,
+          ANY_TIME));
+}
+
+static void
+install_frames (GObjectClass *c)
+{
+  g_object_class_install_property (c, FIELD (interval),
+      g_param_spec_uint64 ("interval", "Interval",
+          "Nanoseconds of video from one analysed frame to the next (0: every frame)", 0, G_MAXINT64, 0,
+          ANY_TIME));
+  g_object_class_install_property (c, FIELD (hold),
+      g_param_spec_uint64 ("hold", "Hold",
+          "Nanoseconds of video that an answer is repeated on the frames after the first that carries "
+          "it "
+          "(0: not at all; default: until the next answer)",
+          0, G_MAXUINT64, GST_CLOCK_TIME_NONE, ANY_TIME));
+  g_object_class_install_property (c, FIELD (mode),
+      g_param_spec_enum ("mode", "Mode", "Whether frames wait for their answers", mode_get_type (),
+          INFER_MODE_AUTO, BEFORE_START));
+  g_object_class_install_property (c, FIELD (max_queue),
+      g_param_spec_uint ("max-queue", "Longest queue",
+          "Offline: frames that may follow one that waits for its answer, so that several are answered "
+          "together (0: none)",
+          0, G_MAXINT, 0, ANY_TIME));
+}
+
+void
+infer_props_install (GObjectClass *c)
+{
+  install_engine (c);
+  install_question (c);
+  install_frames (c);
+  g_object_class_install_property (c, INFER_PROP_LAST_RESULT,
+      g_param_spec_boxed ("last-result", "Last result",
+          "The newest answer, as the \"dsvl2-result\" structure of messages and buffers",
+          GST_TYPE_STRUCTURE, NOW));
+  g_object_class_install_property (c, INFER_PROP_STATS,
+      g_param_spec_boxed ("stats", "Statistics",
+          "Since the element was made: frames, analysed, answered, failed, skipped, tokens, "
+          "tokens-per-second, "
+          "and milliseconds of a mean answer: queue-ms, vision-ms, prefill-ms, decode-ms",
+          GST_TYPE_STRUCTURE, NOW));
+  gst_type_mark_as_plugin_api (mode_get_type (), 0);
+  gst_type_mark_as_plugin_api (template_get_type (), 0);
+  gst_type_mark_as_plugin_api (cropping_get_type (), 0);
+}
+
+/* --- values --- */
+
+static gpointer
+field_of (const InferSettings *s, guint id)
+{
+  return G_STRUCT_MEMBER_P (s, id - 1);
+}
+
+void
+infer_settings_set (InferSettings *s, guint id, const GValue *value)
+{
+  gpointer field = field_of (s, id);
+
+  switch (G_TYPE_FUNDAMENTAL (G_VALUE_TYPE (value))) {
+    case G_TYPE_STRING:
+      g_free (*(char **) field);
+      *(char **) field = g_value_dup_string (value);
+      break;
+    case G_TYPE_INT:
+      *(gint *) field = g_value_get_int (value);
+      break;
+    case G_TYPE_UINT:
+      *(guint *) field = g_value_get_uint (value);
+      break;
+    case G_TYPE_UINT64:
+      *(guint64 *) field = g_value_get_uint64 (value);
+      break;
+    case G_TYPE_FLOAT:
+      *(gfloat *) field = g_value_get_float (value);
+      break;
+    case G_TYPE_BOOLEAN:
+      *(gboolean *) field = g_value_get_boolean (value);
+      break;
+    case G_TYPE_ENUM:
+      *(gint *) field = g_value_get_enum (value);
+      break;
+    default:
+      g_assert_not_reached ();
+  }
+}
+
+void
+infer_settings_get (const InferSettings *s, guint id, GValue *value)
+{
+  gconstpointer field = field_of (s, id);
+
+  switch (G_TYPE_FUNDAMENTAL (G_VALUE_TYPE (value))) {
+    case G_TYPE_STRING:
+      g_value_set_string (value, *(char *const *) field);
+      break;
+    case G_TYPE_INT:
+      g_value_set_int (value, *(const gint *) field);
+      break;
+    case G_TYPE_UINT:
+      g_value_set_uint (value, *(const guint *) field);
+      break;
+    case G_TYPE_UINT64:
+      g_value_set_uint64 (value, *(const guint64 *) field);
+      break;
+    case G_TYPE_FLOAT:
+      g_value_set_float (value, *(const gfloat *) field);
+      break;
+    case G_TYPE_BOOLEAN:
+      g_value_set_boolean (value, *(const gboolean *) field);
+      break;
+    case G_TYPE_ENUM:
+      g_value_set_enum (value, *(const gint *) field);
+      break;
+    default:
+      g_assert_not_reached ();
+  }
+}
+
+void
+infer_settings_init (InferSettings *s, GObjectClass *klass)
+{
+  guint n;
+  g_autofree GParamSpec **specs = g_object_class_list_properties (klass, &n);
+
+  *s = (InferSettings){ NULL };
+  for (guint i = 0; i < n; i++) {
+    if (specs[i]->owner_type == G_OBJECT_CLASS_TYPE (klass) && (specs[i]->flags & G_PARAM_WRITABLE))
+      infer_settings_set (s, specs[i]->param_id, g_param_spec_get_default_value (specs[i]));
+  }
+}
+
+void
+infer_settings_copy (InferSettings *to, const InferSettings *from)
+{
+  *to = *from;
+  to->model = g_strdup (from->model);
+  to->device = g_strdup (from->device);
+  to->isa = g_strdup (from->isa);
+  to->prompt = g_strdup (from->prompt);
+  to->system_prompt = g_strdup (from->system_prompt);
+}
+
+void
+infer_settings_clear (InferSettings *s)
+{
+  g_clear_pointer (&s->model, g_free);
+  g_clear_pointer (&s->device, g_free);
+  g_clear_pointer (&s->isa, g_free);
+  g_clear_pointer (&s->prompt, g_free);
+  g_clear_pointer (&s->system_prompt, g_free);
+}
+
+/* --- what some of them mean --- */
+
+char *
+infer_question (const char *prompt, InferTemplate template)
+{
+  switch (template) {
+    case INFER_TEMPLATE_PLAIN:
+      return strstr (prompt, "<image>") ? g_strdup (prompt) : g_strconcat ("<image>\n", prompt, NULL);
+    case INFER_TEMPLATE_FIND:
+      return g_strconcat ("<image>\n<|ref|>", prompt, "<|/ref|>.", NULL);
+    case INFER_TEMPLATE_GROUNDING:
+      return g_strconcat ("<image>\n<|grounding|>", prompt, NULL);
+    case INFER_TEMPLATE_RAW:
+      return g_strdup (prompt);
+    default:
+      return dsvl2_prompt_from_text (prompt);
+  }
+}
+
+char *
+infer_default_model (GstElement *element)
+{
+  GstElementFactory *factory = gst_element_get_factory (element);
+  g_autoptr (GstPlugin) plugin =
+      factory ? gst_plugin_feature_get_plugin (GST_PLUGIN_FEATURE (factory)) : NULL;
+  const char *file = plugin ? gst_plugin_get_filename (plugin) : NULL;
+  g_autofree char *folder = file ? g_path_get_dirname (file) : g_strdup (".");
+  const char *environment = g_getenv ("DSVL2_MODEL");
+  g_autofree char *installed = g_build_filename (DSVL2_DATADIR, "dsvl2", "models", "nano", NULL);
+  /* lib/ARCH/gstreamer-1.0 of a tree that was moved, and BUILD/gst in the source tree */
+  g_autofree char *moved = g_build_filename (folder, "../../../share/dsvl2/models/nano", NULL);
+  g_autofree char *source = g_build_filename (folder, "../../models/nano/hf", NULL);
+  const char *const places[] = { installed, moved, source };
+
+  if (environment != NULL && *environment)
+    return g_strdup (environment);
+  for (guint i = 0; i < G_N_ELEMENTS (places); i++) {
+    if (g_file_test (places[i], G_FILE_TEST_IS_DIR))
+      return g_canonicalize_filename (places[i], NULL);
+  }
+  return NULL;
+}

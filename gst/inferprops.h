@@ -1,0 +1,64 @@
+/* dsvl2: the properties of dsvl2infer
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * One table (inferprops.c) has name, text, range and default of each; a property's value is a field of
+ * InferSettings, so that setting, getting and copying them needs no code of their own. */
+#ifndef DSVL2_INFERPROPS_H
+#define DSVL2_INFERPROPS_H
+
+#include <gst/gst.h>
+#include "dsvl2.h"
+
+typedef enum { INFER_MODE_AUTO, INFER_MODE_LIVE, INFER_MODE_OFFLINE } InferMode;
+
+typedef enum {
+  INFER_TEMPLATE_AUTO,
+  INFER_TEMPLATE_PLAIN,
+  INFER_TEMPLATE_FIND,
+  INFER_TEMPLATE_GROUNDING,
+  INFER_TEMPLATE_RAW
+} InferTemplate;
+
+typedef struct {
+  /* which engine: read when the element starts */
+  char *model, *device, *isa;
+  gint threads, prefill_chunk;
+  gboolean bf16;
+  /* what is asked: read for each frame that is analysed */
+  char *prompt, *system_prompt;
+  gint prompt_template; /* InferTemplate */
+  gint max_new_tokens, top_k;
+  gfloat temperature, top_p, repetition_penalty;
+  guint64 seed;
+  gint cropping, max_tiles; /* Dsvl2Cropping */
+  /* of which frames: interval, hold and max_queue are read for each frame, mode when a stream starts */
+  guint64 interval, hold;
+  gint mode; /* InferMode */
+  guint max_queue;
+} InferSettings;
+
+/* What is read-only is not a setting; its values are the element's. */
+enum { INFER_PROP_LAST_RESULT = 1 + sizeof (InferSettings), INFER_PROP_STATS };
+
+/* infer_props_install: all of them, those two included. */
+void infer_props_install (GObjectClass *klass);
+
+/* Every field to its default. Free what is in it with infer_settings_clear (). */
+void infer_settings_init (InferSettings *s, GObjectClass *klass);
+void infer_settings_copy (InferSettings *to, const InferSettings *from);
+void infer_settings_clear (InferSettings *s);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (InferSettings, infer_settings_clear)
+
+/* A field from or to a property's value, which the caller's lock protects. */
+void infer_settings_set (InferSettings *s, guint id, const GValue *value);
+void infer_settings_get (const InferSettings *s, guint id, GValue *value);
+
+/* infer_question: what the model is asked for this prompt. Free with g_free (). */
+char *infer_question (const char *prompt, InferTemplate template);
+
+/* infer_default_model: the folder that is opened when the `model` property is not set: that of the
+ * environment variable DSVL2_MODEL, or the small model that comes with the plugin: in its data folder
+ * when it is installed, in the source tree otherwise. NULL when there is none. Free with g_free (). */
+char *infer_default_model (GstElement *element);
+
+#endif

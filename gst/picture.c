@@ -1,0 +1,104 @@
+/* dsvl2: a buffer of raw video as a picture of the engine, pixels in place
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "picture.h"
+
+static const struct {
+  GstVideoFormat gst;
+  Dsvl2Format engine;
+} formats[] = {
+  { GST_VIDEO_FORMAT_RGB, DSVL2_FORMAT_RGB },
+  { GST_VIDEO_FORMAT_BGR, DSVL2_FORMAT_BGR },
+  { GST_VIDEO_FORMAT_RGBx, DSVL2_FORMAT_RGBX },
+  { GST_VIDEO_FORMAT_RGBA, DSVL2_FORMAT_RGBX },
+  { GST_VIDEO_FORMAT_BGRx, DSVL2_FORMAT_BGRX },
+  { GST_VIDEO_FORMAT_BGRA, DSVL2_FORMAT_BGRX },
+  { GST_VIDEO_FORMAT_xRGB, DSVL2_FORMAT_XRGB },
+  { GST_VIDEO_FORMAT_ARGB, DSVL2_FORMAT_XRGB },
+  { GST_VIDEO_FORMAT_xBGR, DSVL2_FORMAT_XBGR },
+  { GST_VIDEO_FORMAT_ABGR, DSVL2_FORMAT_XBGR },
+  { GST_VIDEO_FORMAT_RGBP, DSVL2_FORMAT_RGBP },
+  { GST_VIDEO_FORMAT_GRAY8, DSVL2_FORMAT_GRAY8 },
+  { GST_VIDEO_FORMAT_I420, DSVL2_FORMAT_I420 },
+  { GST_VIDEO_FORMAT_YV12, DSVL2_FORMAT_YV12 },
+  { GST_VIDEO_FORMAT_Y42B, DSVL2_FORMAT_Y42B },
+  { GST_VIDEO_FORMAT_Y444, DSVL2_FORMAT_Y444 },
+  { GST_VIDEO_FORMAT_NV12, DSVL2_FORMAT_NV12 },
+  { GST_VIDEO_FORMAT_NV21, DSVL2_FORMAT_NV21 },
+  { GST_VIDEO_FORMAT_YUY2, DSVL2_FORMAT_YUY2 },
+  { GST_VIDEO_FORMAT_UYVY, DSVL2_FORMAT_UYVY },
+  { GST_VIDEO_FORMAT_P010_10LE, DSVL2_FORMAT_P010_10LE },
+};
+
+static gboolean
+find_format (GstVideoFormat gst, Dsvl2Format *engine)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (formats); i++)
+    if (formats[i].gst == gst) {
+      *engine = formats[i].engine;
+      return TRUE;
+    }
+  return FALSE;
+}
+
+static Dsvl2Matrix
+matrix_of (const GstVideoColorimetry *c)
+{
+  switch (c->matrix) {
+    case GST_VIDEO_COLOR_MATRIX_BT709:
+      return DSVL2_MATRIX_BT709;
+    case GST_VIDEO_COLOR_MATRIX_BT2020:
+      return DSVL2_MATRIX_BT2020;
+    default:
+      return DSVL2_MATRIX_BT601;
+  }
+}
+
+/* A mapped frame and the buffer that it is of. */
+typedef struct {
+  GstVideoFrame frame;
+  GstBuffer *buffer;
+} Mapped;
+
+static void
+mapped_free (gpointer data)
+{
+  Mapped *m = data;
+
+  gst_video_frame_unmap (&m->frame);
+  gst_buffer_unref (m->buffer);
+  g_free (m);
+}
+
+Dsvl2Picture *
+gst_dsvl2_picture_new (GstBuffer *buffer, const GstVideoInfo *info, GError **error)
+{
+  Mapped *m = g_new0 (Mapped, 1);
+  Dsvl2Frame f = { .width = GST_VIDEO_INFO_WIDTH (info),
+    .height = GST_VIDEO_INFO_HEIGHT (info),
+    .matrix = matrix_of (&info->colorimetry),
+    .full_range = info->colorimetry.range == GST_VIDEO_COLOR_RANGE_0_255 };
+  Dsvl2Picture *picture;
+
+  /* A reference would make the buffer read-only for the rest of the pipeline; a copy shares its memory
+   * and leaves it writable. */
+  m->buffer = gst_buffer_copy (buffer);
+  if (!find_format (GST_VIDEO_INFO_FORMAT (info), &f.format) ||
+      !gst_video_frame_map (&m->frame, info, m->buffer,
+          GST_MAP_READ | GST_VIDEO_FRAME_MAP_FLAG_NO_REF)) {
+    g_set_error (error, DSVL2_ERROR, DSVL2_ERROR_PICTURE,
+        "A %s buffer of %" G_GSIZE_FORMAT " bytes cannot be read as a frame of %d×%d",
+        gst_video_format_to_string (GST_VIDEO_INFO_FORMAT (info)), gst_buffer_get_size (buffer),
+        f.width, f.height);
+    gst_buffer_unref (m->buffer);
+    g_free (m);
+    return NULL;
+  }
+  for (guint i = 0; i < GST_VIDEO_FRAME_N_PLANES (&m->frame) && i < G_N_ELEMENTS (f.plane); i++) {
+    f.plane[i] = GST_VIDEO_FRAME_PLANE_DATA (&m->frame, i);
+    f.stride[i] = GST_VIDEO_FRAME_PLANE_STRIDE (&m->frame, i);
+  }
+  picture = dsvl2_picture_new (&f, mapped_free, m, error);
+  if (picture == NULL)
+    mapped_free (m);
+  return picture;
+}
