@@ -560,7 +560,7 @@ gst_dsvl2_infer_start (GstBaseTransform *trans)
   infer_settings_copy (&s, &self->settings);
   GST_OBJECT_UNLOCK (self);
   if (s.model == NULL)
-    s.model = infer_default_model (GST_ELEMENT (self));
+    s.model = dsvl2_default_model_path ();
   if (s.model == NULL) {
     GST_ELEMENT_ERROR (self, RESOURCE, NOT_FOUND,
         ("No model: set the model property, or the environment variable DSVL2_MODEL, to the folder of "

@@ -303,27 +303,3 @@ infer_question (const char *prompt, InferTemplate template)
       return dsvl2_prompt_from_text (prompt);
   }
 }
-
-char *
-infer_default_model (GstElement *element)
-{
-  GstElementFactory *factory = gst_element_get_factory (element);
-  g_autoptr (GstPlugin) plugin =
-      factory ? gst_plugin_feature_get_plugin (GST_PLUGIN_FEATURE (factory)) : NULL;
-  const char *file = plugin ? gst_plugin_get_filename (plugin) : NULL;
-  g_autofree char *folder = file ? g_path_get_dirname (file) : g_strdup (".");
-  const char *environment = g_getenv ("DSVL2_MODEL");
-  g_autofree char *installed = g_build_filename (DSVL2_DATADIR, "dsvl2", "models", "nano", NULL);
-  /* lib/ARCH/gstreamer-1.0 of a tree that was moved, and BUILD/gst in the source tree */
-  g_autofree char *moved = g_build_filename (folder, "../../../share/dsvl2/models/nano", NULL);
-  g_autofree char *source = g_build_filename (folder, "../../models/nano/hf", NULL);
-  const char *const places[] = { installed, moved, source };
-
-  if (environment != NULL && *environment)
-    return g_strdup (environment);
-  for (guint i = 0; i < G_N_ELEMENTS (places); i++) {
-    if (g_file_test (places[i], G_FILE_TEST_IS_DIR))
-      return g_canonicalize_filename (places[i], NULL);
-  }
-  return NULL;
-}

@@ -56,9 +56,4 @@ void infer_settings_get (const InferSettings *s, guint id, GValue *value);
 /* infer_question: what the model is asked for this prompt. Free with g_free (). */
 char *infer_question (const char *prompt, InferTemplate template);
 
-/* infer_default_model: the folder that is opened when the `model` property is not set: that of the
- * environment variable DSVL2_MODEL, or the small model that comes with the plugin: in its data folder
- * when it is installed, in the source tree otherwise. NULL when there is none. Free with g_free (). */
-char *infer_default_model (GstElement *element);
-
 #endif
