@@ -29,7 +29,7 @@ typedef struct {
   int num_hidden_layers, num_attention_heads, num_key_value_heads;
   bool use_mla, attention_bias;
   int kv_lora_rank, q_lora_rank; /* q_lora_rank 0: full-rank queries */
-  int qk_nope_head_dim, qk_rope_head_dim, v_head_dim;
+  int qk_nope_head_dim, qk_rope_head_dim, v_head_dim; /* without MLA: 0, head_dim, head_dim */
   int head_dim; /* of a query and key: nope + rope, or hidden / heads without MLA */
   int n_routed_experts, n_shared_experts, first_k_dense_replace, moe_layer_freq;
   Route route; /* of the MoE layers */
@@ -54,7 +54,8 @@ typedef struct {
 
 /* config_load: reads `dir`/config.json and `dir`/processor_config.json; a missing key takes the official
  * class's default. Every value is checked: sizes positive and bounded, so that products of two fit an
- * int; heads divide widths; candidates are multiples of image_size.
+ * int; heads divide widths; candidates are multiples of image_size. Of candidate_resolutions in both
+ * files the processor's win.
  * Errors: FILE (missing, not JSON, a key of the wrong type), UNSUPPORTED (key, value, what is supported:
  * tile_tag other than "2D", projector_type other than "downsample_mlp_gelu", hidden_act other than "silu",
  * rope_scaling other than yarn, MoE on other than every layer …). */

@@ -21,6 +21,19 @@ string_end (const char *p, const char *end)
   return NULL;
 }
 
+/* Whether the number at p starts with more than a gint64 holds: json-glib would make it another one. */
+static bool
+is_too_large (const char *text, const char *p, const char *end)
+{
+  const char *q = p;
+
+  if (p > text && (g_ascii_isdigit (p[-1]) || p[-1] == '.'))
+    return false;
+  while (q < end && g_ascii_isdigit (*q))
+    q++;
+  return q - p > 19 || (q - p == 19 && memcmp (p, "9223372036854775807", 19) > 0);
+}
+
 /* Checks what json-glib takes too lightly: depth, number of values, and that the text is one object in
  * plain JSON. Returns what is wrong, and where, or NULL. */
 static const char *
@@ -61,6 +74,8 @@ check_text (const char *text, gsize length, const char **where)
         /* the letters of numbers, true, false and null */
         if (*p == '\0' || strchr (":0123456789+-.eEtrufalsn", *p) == NULL)
           return "this is not JSON";
+        if (g_ascii_isdigit (*p) && is_too_large (text, p, end))
+          return "a number is too large";
     }
     if (values > JSONFILE_MAX_VALUES)
       return "it has too many values";
@@ -88,11 +103,31 @@ jsonfile_parse (const char *text, gsize length, const char *file, GError **error
   }
   parser = json_parser_new_immutable ();
   if (!json_parser_load_from_data (parser, text, length, &local)) {
-    g_set_error (error, DSVL2_ERROR, DSVL2_ERROR_FILE, "%s is not valid JSON: %s", file,
-        local->message);
+    g_autofree char *message = jsonfile_shorten (local->message);
+
+    g_set_error (error, DSVL2_ERROR, DSVL2_ERROR_FILE, "%s is not valid JSON: %s", file, message);
     return NULL;
   }
   return json_parser_steal_root (parser);
+}
+
+bool
+jsonfile_stat (const char *path, guint64 *size, GError **error)
+{
+  g_autofree char *shown = g_filename_display_name (path);
+  GStatBuf st;
+
+  if (g_stat (path, &st) != 0) {
+    g_set_error (error, DSVL2_ERROR, DSVL2_ERROR_FILE, "%s cannot be read: %s", shown,
+        g_strerror (errno));
+    return false;
+  }
+  if (!S_ISREG (st.st_mode)) {
+    g_set_error (error, DSVL2_ERROR, DSVL2_ERROR_FILE, "%s is not a regular file", shown);
+    return false;
+  }
+  *size = st.st_size;
+  return true;
 }
 
 JsonNode *
@@ -101,23 +136,15 @@ jsonfile_load (const char *dir, const char *file, gsize max_bytes, GError **erro
   g_autofree char *path = g_build_filename (dir, file, NULL);
   g_autofree char *text = NULL;
   g_autoptr (GError) local = NULL;
+  guint64 size;
   gsize length;
-  GStatBuf st;
 
-  /* the kind first: opening a pipe would wait for its writer */
-  if (g_stat (path, &st) != 0) {
-    g_set_error (error, DSVL2_ERROR, DSVL2_ERROR_FILE, "%s cannot be read: %s", path,
-        g_strerror (errno));
+  if (!jsonfile_stat (path, &size, error))
     return NULL;
-  }
-  if (!S_ISREG (st.st_mode)) {
-    g_set_error (error, DSVL2_ERROR, DSVL2_ERROR_FILE, "%s is not a regular file", path);
-    return NULL;
-  }
-  if ((guint64) st.st_size > max_bytes) {
+  if (size > max_bytes) {
     g_set_error (error, DSVL2_ERROR, DSVL2_ERROR_FILE,
-        "%s has %" G_GUINT64_FORMAT " bytes, at most %" G_GSIZE_FORMAT " were expected", path,
-        (guint64) st.st_size, max_bytes);
+        "%s has %" G_GUINT64_FORMAT " bytes, at most %" G_GSIZE_FORMAT " were expected", file, size,
+        max_bytes);
     return NULL;
   }
   if (!g_file_get_contents (path, &text, &length, &local)) {
@@ -174,15 +201,21 @@ jsonfile_duplicate (const char *text, gsize length, JsonNode *root)
 }
 
 char *
+jsonfile_shorten (const char *text)
+{
+  enum { MAX = 100 };
+  g_autofree char *valid = g_utf8_make_valid (text, -1); /* an escape may have made half a pair */
+  const char *cut = strlen (valid) > MAX ? g_utf8_find_prev_char (valid, valid + MAX + 1) : NULL;
+
+  return cut != NULL ? g_strdup_printf ("%.*s…", (int) (cut - valid), valid) : g_steal_pointer (&valid);
+}
+
+char *
 jsonfile_show (JsonNode *value)
 {
-  enum { MAX = 60 };
   g_autofree char *text = json_to_string (value, FALSE);
 
-  if (strlen (text) <= MAX)
-    return g_steal_pointer (&text);
-  *g_utf8_find_prev_char (text, text + MAX + 1) = '\0';
-  return g_strconcat (text, "…", NULL);
+  return jsonfile_shorten (text);
 }
 
 /* --- sections ----------------------------------------------------------------------------------- */

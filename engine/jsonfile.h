@@ -16,6 +16,10 @@ enum { JSONFILE_MAX_DEPTH = 64, JSONFILE_MAX_VALUES = 4 << 20 };
  * Errors: FILE. Free with json_node_unref (). */
 JsonNode *jsonfile_parse (const char *text, gsize length, const char *file, GError **error);
 
+/* Whether `path` is a regular file, and its size: asked before it is opened, for opening a pipe would wait
+ * for its writer. Errors: FILE. */
+bool jsonfile_stat (const char *path, guint64 *size, GError **error);
+
 /* jsonfile_load: the object in file `dir`/`file` of at most `max_bytes`. Errors: FILE. */
 JsonNode *jsonfile_load (const char *dir, const char *file, gsize max_bytes, GError **error);
 
@@ -23,8 +27,9 @@ JsonNode *jsonfile_load (const char *dir, const char *file, gsize max_bytes, GEr
  * if none does. Free with g_free (). */
 char *jsonfile_duplicate (const char *text, gsize length, JsonNode *root);
 
-/* A value as a message shows it, long ones cut: free with g_free (). */
+/* A value, or a text, as a message shows it: long ones cut between characters. Free with g_free (). */
 char *jsonfile_show (JsonNode *value);
+char *jsonfile_shorten (const char *text);
 
 /* Whether the value is a number, in either of JSON's spellings: 2 or 2.0. */
 bool jsonfile_number (JsonNode *value, double *number);

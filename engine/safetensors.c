@@ -6,8 +6,6 @@
 #include "safetensors.h"
 
 #include "jsonfile.h"
-#include <errno.h>
-#include <glib/gstdio.h>
 #include <string.h>
 
 #define INDEX "model.safetensors.index.json"
@@ -58,13 +56,13 @@ element_size (const Tensor *t)
 static G_GNUC_PRINTF (4, 5) bool tensor_fail (const char *file, const char *name, GError **error,
     const char *format, ...)
 {
-  g_autofree char *rest = NULL;
+  g_autofree char *shown = jsonfile_shorten (name), *rest = NULL;
   va_list args;
 
   va_start (args, format);
   rest = g_strdup_vprintf (format, args);
   va_end (args);
-  g_set_error (error, DSVL2_ERROR, DSVL2_ERROR_FILE, "%s: %.200s %s", file, name, rest);
+  g_set_error (error, DSVL2_ERROR, DSVL2_ERROR_FILE, "%s: %s %s", file, shown, rest);
   return false;
 }
 
@@ -105,8 +103,11 @@ read_tensor (Tensor *t, JsonNode *entry, const char *data, gsize length, GError 
     return tensor_fail (t->file, t->name, error, "has no dtype");
   while (type < G_N_ELEMENTS (types) && strcmp (types[type].name, type_name) != 0)
     type++;
-  if (type == G_N_ELEMENTS (types))
-    return tensor_fail (t->file, t->name, error, "has the unknown dtype \"%.40s\"", type_name);
+  if (type == G_N_ELEMENTS (types)) {
+    g_autofree char *shown = jsonfile_show (dtype);
+
+    return tensor_fail (t->file, t->name, error, "has the unknown dtype %s", shown);
+  }
   t->type = types[type].type;
   t->type_name = types[type].name;
 
@@ -173,8 +174,11 @@ check_overlaps (GPtrArray *tensors, GError **error)
   for (guint i = 1; i < tensors->len; i++) {
     const Tensor *before = tensors->pdata[i - 1], *t = tensors->pdata[i];
 
-    if ((const char *) before->data + before->bytes > (const char *) t->data)
-      return tensor_fail (t->file, t->name, error, "overlaps %.200s", before->name);
+    if ((const char *) before->data + before->bytes > (const char *) t->data) {
+      g_autofree char *shown = jsonfile_shorten (before->name);
+
+      return tensor_fail (t->file, t->name, error, "overlaps %s", shown);
+    }
   }
   return true;
 }
@@ -236,18 +240,10 @@ map_file (Safetensors *st, const char *path, GError **error)
   g_autoptr (GError) local = NULL;
   g_autofree char *base = g_path_get_basename (path);
   GMappedFile *map;
-  GStatBuf s;
+  guint64 size;
 
-  /* the kind first: opening a pipe would wait for its writer */
-  if (g_stat (path, &s) != 0) {
-    g_set_error (error, DSVL2_ERROR, DSVL2_ERROR_FILE, "%s cannot be read: %s", path,
-        g_strerror (errno));
+  if (!jsonfile_stat (path, &size, error))
     return false;
-  }
-  if (!S_ISREG (s.st_mode)) {
-    g_set_error (error, DSVL2_ERROR, DSVL2_ERROR_FILE, "%s is not a regular file", path);
-    return false;
-  }
   map = g_mapped_file_new (path, FALSE, &local);
   if (map == NULL) {
     g_set_error (error, DSVL2_ERROR, DSVL2_ERROR_FILE, "%s", local->message);
@@ -286,7 +282,7 @@ safetensors_free (Safetensors *st)
 static bool
 is_plain_name (const char *name)
 {
-  return name[0] != '\0' && name[0] != '.' && strpbrk (name, "/\\") == NULL;
+  return name[0] != '\0' && name[0] != '.' && strlen (name) < 256 && strpbrk (name, "/\\") == NULL;
 }
 
 /* The shards that the index names, each opened once, and whether they have what it says. */
