@@ -1,0 +1,41 @@
+/* dsvl2: an engine that answers what a test says, when it says
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * It has all of dsvl2.h. A model is any folder whose name does not contain "missing", "broken" or
+ * "full"; those fail to open with FILE, UNSUPPORTED and MEMORY. Requests queue until the test answers the
+ * oldest; a worker thread calls back, as the real one does. */
+#ifndef FAKE_ENGINE_H
+#define FAKE_ENGINE_H
+
+#include "dsvl2.h"
+
+/* What the newest request asked. */
+typedef struct {
+  char *system, *question;
+  int n_pictures;
+  Dsvl2Frame frame;
+  guint32 checksum; /* of the pixels at the time of asking, strides left out */
+  Dsvl2Sampling sampling;
+  Dsvl2Cropping cropping;
+  int max_tiles;
+} FakeAsk;
+
+/* Forgets everything; each answer is given by hand from here on. */
+void fake_reset (void);
+/* Answers every request at once with one box called `label`, or without boxes if it is NULL. */
+void fake_answer_all (const char *label);
+/* Answers the oldest open request: with a text, or with an error. */
+void fake_answer (const char *text, const Dsvl2Object *objects, int n_objects);
+void fake_fail (const char *message);
+/* Makes the next submission itself fail. */
+void fake_refuse (const char *message);
+/* Waits until so many requests are open. */
+void fake_wait_open (guint n);
+guint fake_n_open (void);
+guint fake_n_asked (void);
+guint fake_n_cancelled (void);
+/* Pictures, requests, engines and models that are alive: leaks. */
+int fake_n_alive (void);
+const FakeAsk *fake_last_ask (void);
+
+#endif

@@ -1,0 +1,473 @@
+/* dsvl2: when dsvl2infer lets frames go: live, offline, events, states, errors
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fake_engine.h"
+#include "harness.h"
+#include <string.h>
+
+/* --- live and offline --- */
+
+/* Sixty frames a second while an answer takes long: none is late, the answer says what it saw. */
+static void
+test_live (void)
+{
+  const GstVideoInfo info = test_info ("I420", 64, 48);
+  GstHarness *h = test_infer_new ("", TRUE, &info);
+  g_autoptr (GstBus) bus = test_bus_new (h);
+  GstBuffer *out;
+  GstMessage *message;
+
+  for (int i = 0; i < 600; i++) {
+    out = gst_harness_push_and_pull (h, test_frame_new (&info, i, 1));
+    g_assert_cmpuint (GST_BUFFER_PTS (out), ==, (guint64) i * GST_MSECOND);
+    g_assert_null (test_result (out));
+    gst_buffer_unref (out);
+  }
+  g_assert_cmpuint (fake_n_asked (), ==, 1);
+  g_assert_cmpuint (test_stat (h, "skipped"), ==, 599);
+  fake_answer ("at last", NULL, 0);
+  message = test_message (bus, GST_MESSAGE_ELEMENT); /* told before any frame carries it */
+  g_assert_cmpuint (test_uint64 (gst_message_get_structure (message), "seen-pts"), ==, 0);
+  gst_message_unref (message);
+  out = gst_harness_push_and_pull (h, test_frame_new (&info, 600, 1));
+  g_assert_cmpuint (test_uint64 (test_result (out), "seen-pts"), ==, 0);
+  g_assert_cmpuint (fake_n_asked (), ==, 2);
+  gst_buffer_unref (out);
+
+  /* The end does not wait for the answer either. */
+  g_assert_true (gst_harness_push_event (h, gst_event_new_eos ()));
+  g_assert_cmpuint (fake_n_open (), ==, 1);
+  test_infer_end (h);
+}
+
+static void
+test_offline_waits (void)
+{
+  const GstVideoInfo info = test_info ("I420", 64, 48);
+  GstHarness *h = test_infer_new ("", FALSE, &info);
+  g_autoptr (GstBus) bus = test_bus_new (h);
+  TestCall *push;
+
+  for (int i = 0; i < 3; i++) {
+    g_autofree char *text = g_strdup_printf ("frame %d", i);
+    GstBuffer *out;
+
+    push = test_push_begin (h, test_frame_new (&info, 40 * i, 1));
+    fake_wait_open (1);
+    g_usleep (20000);
+    g_assert_cmpuint (gst_harness_buffers_received (h), ==, (guint) i);
+    fake_answer (text, NULL, 0);
+    g_assert_cmpint (test_push_end (push), ==, GST_FLOW_OK);
+    out = gst_harness_pull (h);
+    g_assert_cmpstr (gst_structure_get_string (test_result (out), "caption"), ==, text);
+    g_assert_cmpuint (test_uint64 (test_result (out), "seen-pts"), ==, GST_BUFFER_PTS (out));
+    gst_buffer_unref (out);
+    gst_message_unref (test_message (bus, GST_MESSAGE_ELEMENT));
+  }
+  test_infer_end (h);
+}
+
+/* With room in the queue several frames are asked about together; the end lets all of them go first. */
+static void
+test_queue_and_eos (void)
+{
+  const GstVideoInfo info = test_info ("I420", 64, 48);
+  GstHarness *h = test_infer_new ("max-queue=8", FALSE, &info);
+  TestCall *end;
+  gboolean eos;
+
+  for (int i = 0; i < 5; i++)
+    FLOWS (h, test_frame_new (&info, 40 * i, 1));
+  g_assert_cmpuint (fake_n_open (), ==, 5);
+  g_assert_cmpuint (gst_harness_buffers_received (h), ==, 0);
+
+  end = test_event_begin (h, gst_event_new_eos ());
+  for (int i = 0; i < 5; i++) {
+    g_autofree char *text = g_strdup_printf ("frame %d", i);
+    GstBuffer *out;
+
+    fake_answer (text, NULL, 0);
+    out = gst_harness_pull (h);
+    g_assert_cmpuint (GST_BUFFER_PTS (out), ==, (guint64) (40 * i) * GST_MSECOND);
+    g_assert_cmpstr (gst_structure_get_string (test_result (out), "caption"), ==, text);
+    gst_buffer_unref (out);
+  }
+  g_assert_true (test_event_end (end));
+  for (eos = FALSE; !eos;) {
+    GstEvent *event = gst_harness_pull_event (h);
+
+    g_assert_nonnull (event);
+    eos = GST_EVENT_TYPE (event) == GST_EVENT_EOS;
+    gst_event_unref (event);
+  }
+  test_infer_end (h);
+}
+
+/* A serialized event stays between the frames that it came between. */
+static void
+test_gap_keeps_its_place (void)
+{
+  const GstVideoInfo info = test_info ("I420", 64, 48);
+  GstHarness *h = test_infer_new ("max-queue=8", FALSE, &info);
+
+  FLOWS (h, test_frame_new (&info, 0, 1));
+  fake_answer (" ", NULL, 0);
+  g_assert_cmpuint (gst_harness_buffers_received (h), ==, 0); /* it goes when something comes */
+  g_assert_true (gst_harness_push_event (h, gst_event_new_gap (40 * GST_MSECOND, 40 * GST_MSECOND)));
+  g_assert_cmpuint (gst_harness_buffers_received (h), ==, 1);
+  test_infer_end (h);
+}
+
+/* --- latency --- */
+
+static void
+test_latency (void)
+{
+  static const struct {
+    const char *properties;
+    gboolean live, grows;
+  } cases[] = { { "", TRUE, FALSE }, { "mode=live", FALSE, FALSE }, { "", FALSE, FALSE },
+    { "mode=offline", FALSE, FALSE }, { "mode=offline", TRUE, TRUE } };
+  const GstVideoInfo info = test_info ("I420", 64, 48);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
+    GstHarness *h = test_infer_new (cases[i].properties, cases[i].live, &info);
+    g_autoptr (GstBus) bus = test_bus_new (h);
+    GstClockTime latency;
+    TestCall *push;
+
+    gst_harness_set_upstream_latency (h, 5 * GST_MSECOND);
+    push = test_push_begin (h, test_frame_new (&info, 0, 1));
+    fake_wait_open (1);
+    g_usleep (30000);
+    fake_answer (" ", NULL, 0);
+    g_assert_cmpint (test_push_end (push), ==, GST_FLOW_OK);
+    latency = gst_harness_query_latency (h);
+    g_test_message ("%s, source %s: %" G_GUINT64_FORMAT " ms", cases[i].properties,
+        cases[i].live ? "live" : "not live", latency / GST_MSECOND);
+    if (cases[i].grows) {
+      g_assert_cmpuint (latency, >=, 35 * GST_MSECOND);
+      gst_message_unref (test_message (bus, GST_MESSAGE_LATENCY));
+    } else {
+      g_assert_cmpuint (latency, ==, cases[i].live ? 5 * GST_MSECOND : 0);
+      test_no_message (bus, GST_MESSAGE_LATENCY);
+    }
+    test_infer_end (h);
+  }
+}
+
+/* --- flush, segment, caps --- */
+
+static void
+test_flush_while_waiting (void)
+{
+  const GstVideoInfo info = test_info ("I420", 64, 48);
+  GstHarness *h = test_infer_new ("", FALSE, &info);
+  GstSegment segment;
+  GstBuffer *out;
+  TestCall *push;
+  gint64 began;
+
+  push = test_push_begin (h, test_frame_new (&info, 0, 1));
+  fake_wait_open (1);
+  began = g_get_monotonic_time ();
+  g_assert_true (gst_harness_push_event (h, gst_event_new_flush_start ()));
+  g_assert_cmpint (test_push_end (push), ==, GST_FLOW_FLUSHING);
+  g_test_message ("flushed in %" G_GINT64_FORMAT " µs", g_get_monotonic_time () - began);
+  g_assert_cmpuint (fake_n_cancelled (), ==, 1);
+  g_assert_true (gst_harness_push_event (h, gst_event_new_flush_stop (TRUE)));
+
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  segment.start = segment.time = 7 * GST_SECOND;
+  g_assert_true (gst_harness_push_event (h, gst_event_new_segment (&segment)));
+  push = test_push_begin (h, test_frame_new (&info, 7000, 1));
+  fake_answer ("after the seek", NULL, 0);
+  g_assert_cmpint (test_push_end (push), ==, GST_FLOW_OK);
+  out = gst_harness_pull (h);
+  g_assert_cmpuint (test_uint64 (test_result (out), "seen-pts"), ==, 7 * GST_SECOND);
+  g_assert_cmpuint (test_uint64 (test_result (out), "stream-time"), ==, 7 * GST_SECOND);
+  g_assert_cmpuint (test_uint64 (test_result (out), "running-time"), ==, 0);
+  g_assert_cmpuint (test_stat (h, "failed"), ==, 0);
+  gst_buffer_unref (out);
+  test_infer_end (h);
+}
+
+/* Live: what was asked before a flush is forgotten with it. */
+static void
+test_flush_live (void)
+{
+  const GstVideoInfo info = test_info ("I420", 64, 48);
+  GstHarness *h = test_infer_new ("", TRUE, &info);
+  g_autoptr (GstBus) bus = test_bus_new (h);
+  GstSegment segment;
+  GstBuffer *out;
+
+  gst_buffer_unref (gst_harness_push_and_pull (h, test_frame_new (&info, 0, 1)));
+  g_assert_true (gst_harness_push_event (h, gst_event_new_flush_start ()));
+  g_assert_true (gst_harness_push_event (h, gst_event_new_flush_stop (TRUE)));
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  g_assert_true (gst_harness_push_event (h, gst_event_new_segment (&segment)));
+  out = gst_harness_push_and_pull (h, test_frame_new (&info, 40, 1));
+  g_assert_null (test_result (out));
+  gst_buffer_unref (out);
+  g_assert_cmpuint (fake_n_asked (), ==, 2);
+  test_no_message (bus, GST_MESSAGE_ELEMENT);
+  test_infer_end (h);
+}
+
+/* A segment starts the sampling anew: its first frame is analysed. */
+static void
+test_segment (void)
+{
+  const GstVideoInfo info = test_info ("I420", 64, 48);
+  GstHarness *h = test_infer_new ("interval=1000000000", FALSE, &info);
+  GstSegment segment;
+
+  fake_answer_all (NULL);
+  FLOWS (h, test_frame_new (&info, 0, 1));
+  FLOWS (h, test_frame_new (&info, 40, 1));
+  g_assert_cmpuint (fake_n_asked (), ==, 1);
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  g_assert_true (gst_harness_push_event (h, gst_event_new_segment (&segment)));
+  FLOWS (h, test_frame_new (&info, 80, 1));
+  g_assert_cmpuint (fake_n_asked (), ==, 2);
+  test_infer_end (h);
+}
+
+/* Frames that wait when caps change go before, measured in their own size. */
+static void
+test_caps_change (void)
+{
+  const GstVideoInfo small = test_info ("I420", 64, 48), large = test_info ("RGB", 640, 480);
+  const Dsvl2Object half = { "half", 0, 0, 0.5f, 0.5f, 1 };
+  GstHarness *h = test_infer_new ("max-queue=8 hold=0", FALSE, &small);
+  GstBuffer *out;
+  TestCall *caps;
+
+  FLOWS (h, test_frame_new (&small, 0, 1));
+  caps = test_event_begin (h, gst_event_new_caps (gst_video_info_to_caps (&large)));
+  fake_answer ("small", &half, 1);
+  g_assert_true (test_event_end (caps));
+  FLOWS (h, test_frame_new (&large, 40, 1));
+  g_assert_cmpint (fake_last_ask ()->frame.format, ==, DSVL2_FORMAT_RGB);
+  fake_answer ("large", &half, 1);
+  g_assert_true (gst_harness_push_event (h, gst_event_new_gap (80 * GST_MSECOND, 0)));
+
+  out = gst_harness_pull (h);
+  g_assert_cmpuint (test_region (out, 0)->w, ==, 32);
+  gst_buffer_unref (out);
+  out = gst_harness_pull (h);
+  g_assert_cmpuint (test_region (out, 0)->w, ==, 320);
+  gst_buffer_unref (out);
+  test_infer_end (h);
+}
+
+static void
+test_no_caps (void)
+{
+  GstHarness *h = test_infer_new ("", FALSE, NULL);
+  GstCaps *bad = gst_caps_from_string ("video/x-raw,format=v210,width=64,height=48,framerate=25/1");
+  GstSegment segment;
+
+  gst_harness_push_event (h, gst_event_new_stream_start ("x"));
+  gst_harness_push_event (h, gst_event_new_caps (bad));
+  gst_caps_unref (bad);
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  gst_harness_push_event (h, gst_event_new_segment (&segment));
+  g_assert_cmpint (gst_harness_push (h, gst_buffer_new_allocate (NULL, 100, NULL)), ==,
+      GST_FLOW_NOT_NEGOTIATED);
+  test_infer_end (h);
+}
+
+/* --- states --- */
+
+static void
+test_stop_while_waiting (void)
+{
+  const GstVideoInfo info = test_info ("I420", 64, 48);
+  GstHarness *h = test_infer_new ("", FALSE, &info);
+  TestCall *push = test_push_begin (h, test_frame_new (&info, 0, 1));
+
+  fake_wait_open (1);
+  g_assert_cmpint (gst_element_set_state (h->element, GST_STATE_READY), ==, GST_STATE_CHANGE_SUCCESS);
+  g_assert_cmpint (test_push_end (push), ==, GST_FLOW_FLUSHING);
+  test_infer_end (h);
+}
+
+static void
+test_states (void)
+{
+  const GstVideoInfo info = test_info ("I420", 64, 48);
+
+  for (int live = 0; live <= 1; live++) {
+    GstHarness *h = test_infer_new ("interval=1000000000", live, NULL);
+
+    for (int round = 0; round < 3; round++) {
+      GstSegment segment;
+
+      g_assert_cmpint (gst_element_set_state (h->element, GST_STATE_NULL), ==,
+          GST_STATE_CHANGE_SUCCESS);
+      g_assert_cmpint (fake_n_alive (), ==, 0); /* nothing is kept in NULL */
+      g_assert_cmpint (gst_element_set_state (h->element, GST_STATE_PLAYING), ==,
+          GST_STATE_CHANGE_SUCCESS);
+      fake_answer_all ("a thing");
+      gst_segment_init (&segment, GST_FORMAT_TIME);
+      gst_harness_push_event (h, gst_event_new_stream_start ("x"));
+      gst_harness_push_event (h, gst_event_new_caps (gst_video_info_to_caps (&info)));
+      gst_harness_push_event (h, gst_event_new_segment (&segment));
+      for (int i = 0; i < 3; i++)
+        gst_buffer_unref (gst_harness_push_and_pull (h, test_frame_new (&info, 40 * i, 1)));
+      g_assert_cmpuint (fake_n_asked (), ==, (guint) round + 1); /* sampling starts anew */
+    }
+    test_infer_end (h);
+  }
+}
+
+/* --- errors --- */
+
+static void
+test_open_errors (void)
+{
+  static const struct {
+    const char *model;
+    gint code;
+    const char *sentence;
+  } cases[] = {
+    { "/is/missing", GST_RESOURCE_ERROR_NOT_FOUND, "/is/missing/config.json is not for this engine" },
+    { "/broken", GST_RESOURCE_ERROR_SETTINGS, "/broken/config.json is not for this engine" },
+    { "/full", GST_RESOURCE_ERROR_NO_SPACE_LEFT, "The KV cache of /full needs 1 TiB" },
+    { NULL, GST_RESOURCE_ERROR_NOT_FOUND, "No model: set the model property" },
+  };
+
+  g_unsetenv ("DSVL2_MODEL");
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
+    GstElement *element = gst_element_factory_make ("dsvl2infer", NULL);
+    g_autoptr (GstBus) bus = gst_bus_new ();
+    g_autoptr (GError) error = NULL;
+    GstMessage *message;
+
+    gst_element_set_bus (element, bus);
+    g_object_set (element, "model", cases[i].model, NULL);
+    g_assert_cmpint (gst_element_set_state (element, GST_STATE_READY), ==, GST_STATE_CHANGE_SUCCESS);
+    g_assert_cmpint (gst_element_set_state (element, GST_STATE_PAUSED), ==, GST_STATE_CHANGE_FAILURE);
+    message = test_message (bus, GST_MESSAGE_ERROR);
+    gst_message_parse_error (message, &error, NULL);
+    g_test_message ("%s", error->message);
+    g_assert_error (error, GST_RESOURCE_ERROR, cases[i].code);
+    g_assert_true (g_str_has_prefix (error->message, cases[i].sentence));
+    gst_message_unref (message);
+
+    /* It recovers with a model that is there. */
+    g_object_set (element, "model", "/fake", NULL);
+    gst_element_set_state (element, GST_STATE_READY);
+    g_assert_cmpint (gst_element_set_state (element, GST_STATE_PAUSED), !=, GST_STATE_CHANGE_FAILURE);
+    gst_element_set_state (element, GST_STATE_NULL);
+    gst_object_unref (element);
+    g_assert_cmpint (fake_n_alive (), ==, 0);
+  }
+}
+
+/* The environment names the model when the property does not. */
+static void
+test_default_model (void)
+{
+  GstElement *element = gst_element_factory_make ("dsvl2infer", NULL);
+
+  g_setenv ("DSVL2_MODEL", "/fake", TRUE);
+  g_assert_cmpint (gst_element_set_state (element, GST_STATE_PAUSED), ==, GST_STATE_CHANGE_SUCCESS);
+  gst_element_set_state (element, GST_STATE_NULL);
+  g_unsetenv ("DSVL2_MODEL");
+  gst_object_unref (element);
+}
+
+/* A frame without an answer goes on; people hear of it once. */
+static void
+test_failures (void)
+{
+  const GstVideoInfo info = test_info ("I420", 64, 48);
+
+  for (int live = 0; live <= 1; live++) {
+    GstHarness *h = test_infer_new ("", live, &info);
+    g_autoptr (GstBus) bus = test_bus_new (h);
+    g_autoptr (GError) error = NULL;
+    GstMessage *message;
+
+    for (int i = 0; i < 3; i++) {
+      TestCall *push = test_push_begin (h, test_frame_new (&info, 40 * i, 1));
+
+      fake_fail ("the device went away");
+      g_assert_cmpint (test_push_end (push), ==, GST_FLOW_OK);
+    }
+    fake_refuse ("The prompt has 2 <image> marks");
+    FLOWS (h, test_frame_new (&info, 120, 1));
+    g_assert_cmpuint (gst_harness_buffers_received (h), ==, 4);
+    g_assert_cmpuint (test_stat (h, "failed"), ==, 4);
+    for (int i = 0; i < 2; i++) {
+      static const char *const reasons[] = { "the device went away", "The prompt has 2 <image> marks" };
+
+      message = test_message (bus, GST_MESSAGE_WARNING);
+      gst_message_parse_warning (message, &error, NULL);
+      g_test_message ("%s", error->message);
+      g_assert_nonnull (strstr (error->message, reasons[i]));
+      g_clear_error (&error);
+      gst_message_unref (message);
+    }
+    test_no_message (bus, GST_MESSAGE_WARNING | GST_MESSAGE_ERROR);
+    test_infer_end (h);
+  }
+}
+
+/* --- cost --- */
+
+static void
+test_cost (void)
+{
+  enum { FRAMES = 20000 };
+  const GstVideoInfo info = test_info ("I420", 1280, 720);
+  GstHarness *h = test_infer_new ("", TRUE, &info);
+  GstBuffer *frame = test_frame_new (&info, 0, 1);
+  double us[2];
+
+  for (int with = 0; with <= 1; with++) {
+    gint64 began;
+
+    if (with) { /* an answer with a box and a caption on each frame */
+      const Dsvl2Object box = { "a thing", 0, 0, 1, 1, 1 };
+
+      fake_answer ("a thing in the middle of the road", &box, 1);
+    }
+    began = g_get_monotonic_time ();
+    for (int i = 0; i < FRAMES; i++) {
+      FLOWS (h, gst_buffer_copy (frame));
+      gst_buffer_unref (gst_harness_pull (h));
+    }
+    us[with] = (double) (g_get_monotonic_time () - began) / FRAMES;
+  }
+  g_test_message ("a frame that passes costs %.2f µs with nothing to do, %.2f µs with an answer on it "
+                  "(harness included)",
+      us[0], us[1]);
+  gst_buffer_unref (frame);
+  test_infer_end (h);
+}
+
+int
+main (int argc, char **argv)
+{
+  test_init (&argc, &argv);
+  g_test_add_func ("/infer/live", test_live);
+  g_test_add_func ("/infer/offline", test_offline_waits);
+  g_test_add_func ("/infer/queue-and-eos", test_queue_and_eos);
+  g_test_add_func ("/infer/gap", test_gap_keeps_its_place);
+  g_test_add_func ("/infer/latency", test_latency);
+  g_test_add_func ("/infer/flush/waiting", test_flush_while_waiting);
+  g_test_add_func ("/infer/flush/live", test_flush_live);
+  g_test_add_func ("/infer/segment", test_segment);
+  g_test_add_func ("/infer/caps/change", test_caps_change);
+  g_test_add_func ("/infer/caps/none", test_no_caps);
+  g_test_add_func ("/infer/states/stop-while-waiting", test_stop_while_waiting);
+  g_test_add_func ("/infer/states/cycle", test_states);
+  g_test_add_func ("/infer/errors/open", test_open_errors);
+  g_test_add_func ("/infer/errors/default-model", test_default_model);
+  g_test_add_func ("/infer/errors/failures", test_failures);
+  g_test_add_func ("/infer/cost", test_cost);
+  return g_test_run ();
+}
