@@ -11,11 +11,13 @@
 #include "kernels/backend.h"
 
 typedef struct _Pool Pool;
+typedef struct _Products Products; /* linear.h */
 
 /* The back end's state; the table comes first, so that an Ops * of the CPU is a Cpu *. */
 typedef struct {
   Ops ops;
   Pool *pool;
+  const Products *products; /* NULL where plain C does them */
 } Cpu;
 
 static inline Cpu *
@@ -37,6 +39,9 @@ typedef void (*ParallelBody) (void *arg, int i, void *scratch);
  * microseconds where n > 1; not to be nested. */
 void parallel_for (Ops *k, int n, ParallelBody body, void *arg);
 
+/* The same without other threads. */
+void serial_for (Ops *k, int n, ParallelBody body, void *arg);
+
 /* How many threads that is, the caller included. */
 int parallel_threads (Ops *k);
 
@@ -55,6 +60,8 @@ void attention_fill_c (Ops *k);
 void experts_fill_c (Ops *k);
 void frames_fill_c (Ops *k);
 void linear_fill_c (Ops *k);
+void linear_fill_avx2 (Ops *k); /* and experts */
+void linear_fill_avx512 (Ops *k);
 void logits_fill_c (Ops *k);
 void norm_fill_c (Ops *k);
 void patches_fill_c (Ops *k);

@@ -79,8 +79,12 @@ choose_isa (const OpsOptions *options, char message[OPS_MESSAGE])
 typedef void (*Fill) (Ops *k);
 
 static const Fill fills[N_ISAS][16] = {
-  [ISA_C] = { memory_fill, attention_fill_c, experts_fill_c, frames_fill_c, linear_fill_c, logits_fill_c,
-      norm_fill_c, patches_fill_c, rope_fill_c, routing_fill_c, rows_fill_c },
+  [ISA_C] = { memory_fill, attention_fill_c, experts_fill_c, frames_fill_c, linear_fill_c,
+      logits_fill_c, norm_fill_c, patches_fill_c, rope_fill_c, routing_fill_c, rows_fill_c },
+#if defined __x86_64__
+  [ISA_AVX2] = { linear_fill_avx2 },
+  [ISA_AVX512] = { linear_fill_avx512 },
+#endif
 };
 
 static void

@@ -4,15 +4,6 @@
 
 #include <math.h>
 
-/* Enough for every ISA: of each of the T · K pairs the hidden and the output row and some indices. */
-size_t
-moe_experts_scratch (int T, int K, int D, int F)
-{
-  const size_t pairs = (size_t) T * K;
-
-  return pairs * (D + F) * sizeof (float) + pairs * 4 * sizeof (int32_t) + 256;
-}
-
 /* Σ_i x[i] · w[o, i] */
 static double
 dot (const float *x, const Weight *w, int o)

@@ -154,14 +154,21 @@ close_job (Pool *p)
 }
 
 void
+serial_for (Ops *k, int n, ParallelBody body, void *arg)
+{
+  Pool *p = cpu (k)->pool;
+
+  for (int i = 0; i < n; i++)
+    body (arg, i, p->worker[p->n_workers].scratch);
+}
+
+void
 parallel_for (Ops *k, int n, ParallelBody body, void *arg)
 {
   Pool *p = cpu (k)->pool;
-  void *scratch = p->worker[p->n_workers].scratch;
 
   if (n <= 1 || p->n_workers == 0) {
-    for (int i = 0; i < n; i++)
-      body (arg, i, scratch);
+    serial_for (k, n, body, arg);
     return;
   }
   p->n = n;
@@ -169,7 +176,7 @@ parallel_for (Ops *k, int n, ParallelBody body, void *arg)
   p->arg = arg;
   atomic_store (&p->next, 0);
   open_job (p);
-  take_pieces (p, scratch);
+  take_pieces (p, p->worker[p->n_workers].scratch);
   close_job (p);
 }
 

@@ -17,7 +17,7 @@ typedef enum {
   NORMAL, /* about 1 */
   ZEROS,
   LARGE, /* about 1e12 */
-  TINY, /* about 1e-37: some are subnormal */
+  TINY,  /* about 1e-37: some are subnormal */
   SOME_NAN,
 } Spread;
 
