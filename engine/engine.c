@@ -1,0 +1,127 @@
+/* dsvl2: a model on a device, with its worker
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "model.h"
+#include "scheduler.h"
+#include <unistd.h>
+
+enum { DEFAULT_CHUNK = 512, DEFAULT_SEQUENCES = 16, DEFAULT_CONTEXTS = 4 };
+
+struct _Dsvl2Engine {
+  gatomicrefcount refs;
+  Dsvl2Model *model;
+  Ops *ops;
+  Network network;
+  Scheduler *scheduler;
+  char *description;
+};
+
+/* Memory for four contexts, but a quarter of the machine at most. */
+static guint64
+default_kv_bytes (const Decoder *d, int context)
+{
+  const guint64 contexts = (guint64) DEFAULT_CONTEXTS * sizeof (float) * d->n_layers * (d->k_width + d->v_width) *
+      (context + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS * KV_PAGE_TOKENS;
+  const guint64 machine = (guint64) sysconf (_SC_PHYS_PAGES) * sysconf (_SC_PAGESIZE);
+
+  return MIN (contexts, machine / 4);
+}
+
+static bool
+check_options (const Dsvl2EngineOptions *o, GError **error)
+{
+  const struct {
+    const char *name;
+    int value, max;
+  } numbers[] = {
+    { "threads", o->threads, 1024 },
+    { "prefill_chunk", o->prefill_chunk, 65536 },
+    { "max_sequences", o->max_sequences, 1024 },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (numbers); i++) {
+    if (numbers[i].value < 0 || numbers[i].value > numbers[i].max) {
+      g_set_error (error, DSVL2_ERROR, DSVL2_ERROR_OPTION, "%s is %d, a number from 0 to %d was expected",
+          numbers[i].name, numbers[i].value, numbers[i].max);
+      return false;
+    }
+  }
+  return true;
+}
+
+static void
+engine_free (Dsvl2Engine *engine)
+{
+  g_clear_pointer (&engine->scheduler, scheduler_free);
+  if (engine->ops) {
+    network_clear (&engine->network);
+    engine->ops->close (engine->ops);
+  }
+  dsvl2_model_unref (engine->model);
+  g_free (engine->description);
+  g_free (engine);
+}
+
+Dsvl2Engine *
+dsvl2_engine_open (Dsvl2Model *model, const Dsvl2EngineOptions *options, GError **error)
+{
+  const Dsvl2EngineOptions o = options ? *options : (Dsvl2EngineOptions) { 0 };
+  const OpsOptions ops_options = { .device = o.device ? o.device : "auto", .threads = o.threads, .isa = o.isa, .bf16 = o.bf16 };
+  const int context = model->config.language.max_position_embeddings;
+  char message[OPS_MESSAGE];
+
+  if (!check_options (&o, error))
+    return NULL;
+
+  g_autoptr (Dsvl2Engine) engine = g_new0 (Dsvl2Engine, 1);
+  g_atomic_ref_count_init (&engine->refs);
+  engine->model = dsvl2_model_ref (model);
+  if ((engine->ops = ops_open (&ops_options, message)) == NULL) {
+    g_set_error_literal (error, DSVL2_ERROR, DSVL2_ERROR_DEVICE, message);
+    return NULL;
+  }
+  if (!network_bind (&engine->network, model, engine->ops, error))
+    return NULL;
+  engine->scheduler = scheduler_new (model, &engine->network, engine->ops,
+      o.prefill_chunk ? o.prefill_chunk : DEFAULT_CHUNK, o.max_sequences ? o.max_sequences : DEFAULT_SEQUENCES,
+      o.kv_bytes ? o.kv_bytes : default_kv_bytes (&engine->network.decoder, context), error);
+  if (engine->scheduler == NULL)
+    return NULL;
+  engine->description = g_strdup_printf ("%s/%s", engine->ops->name, engine->ops->isa);
+  return g_steal_pointer (&engine);
+}
+
+Dsvl2Engine *
+dsvl2_engine_ref (Dsvl2Engine *engine)
+{
+  g_atomic_ref_count_inc (&engine->refs);
+  return engine;
+}
+
+void
+dsvl2_engine_unref (Dsvl2Engine *engine)
+{
+  if (g_atomic_ref_count_dec (&engine->refs))
+    engine_free (engine);
+}
+
+Dsvl2Model *
+dsvl2_engine_get_model (Dsvl2Engine *engine)
+{
+  return engine->model;
+}
+
+const char *
+dsvl2_engine_get_description (Dsvl2Engine *engine)
+{
+  return engine->description;
+}
+
+Dsvl2Request *
+dsvl2_engine_submit (Dsvl2Engine *engine, const Dsvl2Ask *ask, GError **error)
+{
+  Dsvl2Request *request = request_new (engine->model, scheduler_kv_capacity (engine->scheduler), ask, error);
+
+  if (request)
+    scheduler_submit (engine->scheduler, request);
+  return request;
+}
