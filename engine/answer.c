@@ -64,7 +64,8 @@ cut_at_stop (Answer *answer, gsize from)
 
   for (char **stop = answer->stop; stop && *stop; stop++) {
     const gsize length = strlen (*stop);
-    char *found = length ? strstr (answer->text->str + (from >= length ? from - length + 1 : 0), *stop) : NULL;
+    char *found =
+        length ? strstr (answer->text->str + (from >= length ? from - length + 1 : 0), *stop) : NULL;
 
     if (found && (cut == NULL || found < cut))
       cut = found;

@@ -7,13 +7,13 @@
 #include "tokenizer.h"
 
 typedef struct {
-  GArray *ids;       /* int */
-  GArray *logprobs;  /* float */
-  GArray *ends;      /* int: where in `text` each token's bytes end */
-  GString *text;     /* valid UTF-8 */
-  GString *open;     /* bytes of a character that is not complete */
-  gsize given;       /* bytes of `text` that the caller has had */
-  char **stop;       /* NULL-terminated, or NULL */
+  GArray *ids;      /* int */
+  GArray *logprobs; /* float */
+  GArray *ends;     /* int: where in `text` each token's bytes end */
+  GString *text;    /* valid UTF-8 */
+  GString *open;    /* bytes of a character that is not complete */
+  gsize given;      /* bytes of `text` that the caller has had */
+  char **stop;      /* NULL-terminated, or NULL */
 } Answer;
 
 void answer_init (Answer *answer, const char *const *stop);

@@ -17,13 +17,13 @@ typedef struct {
 /* Multi-head latent attention. kv_b_proj is absorbed into the queries (k_up) and the output (v_up), so
  * that keys and values are the latents themselves. */
 typedef struct {
-  Weight q;                         /* full-rank queries, or … */
-  Weight q_a, q_b;                  /* … through a bottleneck */
+  Weight q;        /* full-rank queries, or … */
+  Weight q_a, q_b; /* … through a bottleneck */
   const float *q_bias, *q_a_bias, *q_a_norm;
-  Weight kv_a;                      /* [R + rope, D]: the latent and the key's rotated part */
+  Weight kv_a; /* [R + rope, D]: the latent and the key's rotated part */
   const float *kv_a_bias, *kv_a_norm;
-  Weight k_up;                      /* [H · R, nope] */
-  Weight v_up;                      /* [H · v, R] */
+  Weight k_up; /* [H · R, nope] */
+  Weight v_up; /* [H · v, R] */
   Weight o;
   const float *o_bias;
 } Mla;
@@ -58,17 +58,17 @@ typedef struct {
 
 /* Scratch for steps of up to T rows, of which up to n_logits want logits. */
 typedef struct {
-  float *x;            /* [T, D] the residual stream */
-  float *h;            /* [T, D] */
-  float *q, *kv;       /* [T, H · d], [T, k_width + v_width] */
-  float *q_a;          /* [T, q_lora_rank] */
-  float *q_latent;     /* [T, H, R + rope] */
-  float *attended;     /* [T, H, dv] */
-  float *heads;        /* [T, H · v_dim] */
-  float *gate, *up;    /* [T, the widest MLP] */
-  float *router;       /* [T, E] */
-  float *weights;      /* [T, K] */
-  int32_t *ids;        /* [T, K] */
+  float *x;         /* [T, D] the residual stream */
+  float *h;         /* [T, D] */
+  float *q, *kv;    /* [T, H · d], [T, k_width + v_width] */
+  float *q_a;       /* [T, q_lora_rank] */
+  float *q_latent;  /* [T, H, R + rope] */
+  float *attended;  /* [T, H, dv] */
+  float *heads;     /* [T, H · v_dim] */
+  float *gate, *up; /* [T, the widest MLP] */
+  float *router;    /* [T, E] */
+  float *weights;   /* [T, K] */
+  int32_t *ids;     /* [T, K] */
   void *experts;
   float *last, *logits; /* [n_logits, D], [n_logits, V] */
 } DecoderScratch;
@@ -82,7 +82,8 @@ void decoder_layer (const Decoder *d, Ops *k, DecoderScratch *s, const KvCache *
     const StepRows *rows);
 
 /* decoder_step: the rows' embeddings in s->x through all layers. */
-void decoder_step (const Decoder *d, Ops *k, DecoderScratch *s, const KvCache *cache, const StepRows *rows);
+void decoder_step (const Decoder *d, Ops *k, DecoderScratch *s, const KvCache *cache,
+    const StepRows *rows);
 
 /* decoder_logits: s->logits [n, V] of the rows of s->x that `wanted` [n] names (device memory). */
 void decoder_logits (const Decoder *d, Ops *k, DecoderScratch *s, const int32_t *wanted, int n);

@@ -85,7 +85,7 @@ bind_experts (Decoder *d, DecoderLayer *layer, int l, Binder *b)
   const int E = c->n_routed_experts, F = c->moe_intermediate_size;
   Weight *w = layer->expert = g_new0 (Weight, 3 * E);
 
-  layer->experts = (Experts) { .E = E, .D = d->D, .F = F, .gate = w, .up = w + E, .down = w + 2 * E };
+  layer->experts = (Experts){ .E = E, .D = d->D, .F = F, .gate = w, .up = w + E, .down = w + 2 * E };
   bind_matrix (b, &layer->router, E, d->D, LAYER "mlp.gate.weight", l);
   if (c->route.method == ROUTE_NOAUX_TC)
     bind_vector (b, &layer->router_bias, E, LAYER "mlp.gate.e_score_correction_bias", l);
@@ -116,14 +116,15 @@ bind_layer (Decoder *d, int l, Binder *b)
   if (layer->moe)
     bind_experts (d, layer, l, b);
   if (layer->has_mlp)
-    bind_mlp (d, &layer->mlp, layer->moe ? c->moe_intermediate_size * c->n_shared_experts : c->intermediate_size,
+    bind_mlp (d, &layer->mlp,
+        layer->moe ? c->moe_intermediate_size * c->n_shared_experts : c->intermediate_size,
         layer->moe ? shared : dense, b);
 }
 
 static void
 set_sizes (Decoder *d, const LanguageConfig *c)
 {
-  *d = (Decoder) {
+  *d = (Decoder){
     .config = c,
     .D = c->hidden_size,
     .H = c->num_attention_heads,
@@ -137,17 +138,22 @@ set_sizes (Decoder *d, const LanguageConfig *c)
     d->rope = c->qk_rope_head_dim;
     d->v_dim = c->v_head_dim;
     d->k_width = d->R + d->rope;
-    d->attention = (AttentionShape) {
-      .H = d->H, .kv_heads = 1, .dk = d->k_width, .dv = d->R, .k_width = d->k_width, .v_width = d->k_width
-    };
+    d->attention = (AttentionShape){ .H = d->H,
+      .kv_heads = 1,
+      .dk = d->k_width,
+      .dv = d->R,
+      .k_width = d->k_width,
+      .v_width = d->k_width };
   } else {
     d->rope = c->head_dim;
     d->v_dim = c->head_dim;
     d->k_width = d->v_width = c->num_key_value_heads * c->head_dim;
-    d->attention = (AttentionShape) {
-      .H = d->H, .kv_heads = c->num_key_value_heads, .dk = c->head_dim, .dv = c->head_dim,
-      .k_width = d->k_width, .v_width = d->v_width
-    };
+    d->attention = (AttentionShape){ .H = d->H,
+      .kv_heads = c->num_key_value_heads,
+      .dk = c->head_dim,
+      .dv = c->head_dim,
+      .k_width = d->k_width,
+      .v_width = d->v_width };
   }
   d->attention.scale = rope_softmax_scale (&c->rope_scaling, c->head_dim);
 }
@@ -199,18 +205,19 @@ decoder_scratch (const Decoder *d, DecoderScratch *s, Arena *arena, int T, int n
 
   s->x = arena_new (arena, float, rows * d->D);
   s->h = arena_new (arena, float, rows * d->D);
-  s->q = arena_new (arena, float, rows * H * c->head_dim);
-  s->kv = arena_new (arena, float, rows * (d->k_width + d->v_width));
+  s->q = arena_new (arena, float, rows *H * c->head_dim);
+  s->kv = arena_new (arena, float, rows *(d->k_width + d->v_width));
   s->q_a = arena_new (arena, float, rows * c->q_lora_rank);
-  s->q_latent = arena_new (arena, float, c->use_mla ? rows * H * d->attention.dk : 0);
-  s->attended = arena_new (arena, float, rows * H * d->attention.dv);
-  s->heads = arena_new (arena, float, c->use_mla ? rows * H * d->v_dim : 0);
-  s->gate = arena_new (arena, float, rows * F);
-  s->up = arena_new (arena, float, rows * F);
+  s->q_latent = arena_new (arena, float, c->use_mla ? rows *H * d->attention.dk : 0);
+  s->attended = arena_new (arena, float, rows *H * d->attention.dv);
+  s->heads = arena_new (arena, float, c->use_mla ? rows *H * d->v_dim : 0);
+  s->gate = arena_new (arena, float, rows *F);
+  s->up = arena_new (arena, float, rows *F);
   s->router = arena_new (arena, float, rows * c->n_routed_experts);
   s->weights = arena_new (arena, float, rows * c->route.K);
   s->ids = arena_new (arena, int32_t, rows * c->route.K);
-  s->experts = arena_take (arena, moe_experts_scratch (T, c->route.K, d->D, c->moe_intermediate_size), 1);
+  s->experts =
+      arena_take (arena, moe_experts_scratch (T, c->route.K, d->D, c->moe_intermediate_size), 1);
   s->last = arena_new (arena, float, (gsize) n_logits * d->D);
   s->logits = arena_new (arena, float, (gsize) n_logits * d->V);
 }

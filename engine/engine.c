@@ -19,8 +19,9 @@ struct _Dsvl2Engine {
 static guint64
 default_kv_bytes (const Decoder *d, int context)
 {
-  const guint64 contexts = (guint64) DEFAULT_CONTEXTS * sizeof (float) * d->n_layers * (d->k_width + d->v_width) *
-      (context + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS * KV_PAGE_TOKENS;
+  const guint64 contexts = (guint64) DEFAULT_CONTEXTS * sizeof (float) * d->n_layers *
+                           (d->k_width + d->v_width) * (context + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS *
+                           KV_PAGE_TOKENS;
   const guint64 machine = (guint64) sysconf (_SC_PHYS_PAGES) * sysconf (_SC_PAGESIZE);
 
   return MIN (contexts, machine / 4);
@@ -40,8 +41,9 @@ check_options (const Dsvl2EngineOptions *o, GError **error)
 
   for (guint i = 0; i < G_N_ELEMENTS (numbers); i++) {
     if (numbers[i].value < 0 || numbers[i].value > numbers[i].max) {
-      g_set_error (error, DSVL2_ERROR, DSVL2_ERROR_OPTION, "%s is %d, a number from 0 to %d was expected",
-          numbers[i].name, numbers[i].value, numbers[i].max);
+      g_set_error (error, DSVL2_ERROR, DSVL2_ERROR_OPTION,
+          "%s is %d, a number from 0 to %d was expected", numbers[i].name, numbers[i].value,
+          numbers[i].max);
       return false;
     }
   }
@@ -64,8 +66,10 @@ engine_free (Dsvl2Engine *engine)
 Dsvl2Engine *
 dsvl2_engine_open (Dsvl2Model *model, const Dsvl2EngineOptions *options, GError **error)
 {
-  const Dsvl2EngineOptions o = options ? *options : (Dsvl2EngineOptions) { 0 };
-  const OpsOptions ops_options = { .device = o.device ? o.device : "auto", .threads = o.threads, .isa = o.isa, .bf16 = o.bf16 };
+  const Dsvl2EngineOptions o = options ? *options : (Dsvl2EngineOptions){ 0 };
+  const OpsOptions ops_options = {
+    .device = o.device ? o.device : "auto", .threads = o.threads, .isa = o.isa, .bf16 = o.bf16
+  };
   const int context = model->config.language.max_position_embeddings;
   char message[OPS_MESSAGE];
 
@@ -82,7 +86,8 @@ dsvl2_engine_open (Dsvl2Model *model, const Dsvl2EngineOptions *options, GError 
   if (!network_bind (&engine->network, model, engine->ops, error))
     return NULL;
   engine->scheduler = scheduler_new (model, &engine->network, engine->ops,
-      o.prefill_chunk ? o.prefill_chunk : DEFAULT_CHUNK, o.max_sequences ? o.max_sequences : DEFAULT_SEQUENCES,
+      o.prefill_chunk ? o.prefill_chunk : DEFAULT_CHUNK,
+      o.max_sequences ? o.max_sequences : DEFAULT_SEQUENCES,
       o.kv_bytes ? o.kv_bytes : default_kv_bytes (&engine->network.decoder, context), error);
   if (engine->scheduler == NULL)
     return NULL;
@@ -119,7 +124,8 @@ dsvl2_engine_get_description (Dsvl2Engine *engine)
 Dsvl2Request *
 dsvl2_engine_submit (Dsvl2Engine *engine, const Dsvl2Ask *ask, GError **error)
 {
-  Dsvl2Request *request = request_new (engine->model, scheduler_kv_capacity (engine->scheduler), ask, error);
+  Dsvl2Request *request =
+      request_new (engine->model, scheduler_kv_capacity (engine->scheduler), ask, error);
 
   if (request)
     scheduler_submit (engine->scheduler, request);

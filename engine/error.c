@@ -2,4 +2,8 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "dsvl2.h"
 
-G_DEFINE_QUARK (dsvl2 - error - quark, dsvl2_error)
+GQuark
+dsvl2_error_quark (void)
+{
+  return g_quark_from_static_string ("dsvl2-error-quark");
+}

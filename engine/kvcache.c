@@ -178,7 +178,8 @@ find_known (KvCache *cache, int parent, const KvSymbol *symbols)
 }
 
 int
-kv_sequence_open (KvCache *cache, KvSequence *sequence, const KvSymbol *symbols, int n_symbols, int n_positions)
+kv_sequence_open (KvCache *cache, KvSequence *sequence, const KvSymbol *symbols, int n_symbols,
+    int n_positions)
 {
   const int n_pages = (n_positions + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS;
   int parent = -1;
@@ -218,7 +219,8 @@ kv_sequence_register (KvCache *cache, KvSequence *sequence, const KvSymbol *symb
     Page *page = &cache->page[g_array_index (sequence->pages, int, i)];
 
     /* Another sequence may have got here first, then this page and what follows it stay our own. */
-    if ((parent >= 0 && !cache->page[parent].known) || find_known (cache, parent, symbols + i * KV_PAGE_TOKENS))
+    if ((parent >= 0 && !cache->page[parent].known) ||
+        find_known (cache, parent, symbols + i * KV_PAGE_TOKENS))
       continue;
     page->parent = parent;
     memcpy (page->symbol, symbols + i * KV_PAGE_TOKENS, sizeof page->symbol);

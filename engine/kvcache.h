@@ -20,8 +20,8 @@ typedef struct {
 } KvSymbol;
 
 typedef struct {
-  GArray *pages;     /* int, in the order of positions */
-  int n_registered;  /* leading pages that are known by their symbols */
+  GArray *pages;    /* int, in the order of positions */
+  int n_registered; /* leading pages that are known by their symbols */
 } KvSequence;
 
 typedef struct _KvCache KvCache;
@@ -43,7 +43,8 @@ int kv_cache_capacity (const KvCache *cache);             /* positions */
 int kv_sequence_open (KvCache *cache, KvSequence *sequence, const KvSymbol *symbols, int n_symbols,
     int n_positions);
 /* Makes those of the first n_written positions' pages that are full known by their symbols. */
-void kv_sequence_register (KvCache *cache, KvSequence *sequence, const KvSymbol *symbols, int n_written);
+void kv_sequence_register (KvCache *cache, KvSequence *sequence, const KvSymbol *symbols,
+    int n_written);
 void kv_sequence_close (KvCache *cache, KvSequence *sequence);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KvCache, kv_cache_free)

@@ -2,8 +2,6 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "model.h"
 
-G_DEFINE_QUARK (dsvl2-error-quark, dsvl2_error)
-
 /* The models that this process has open, by canonical path: one copy however many elements ask. */
 static struct {
   GMutex lock;
@@ -25,8 +23,9 @@ describe (const Dsvl2Model *model)
 {
   const LanguageConfig *c = &model->config.language;
   const double millions = safetensors_elements (model->tensors) / 1e6;
-  g_autofree char *experts =
-      c->n_routed_experts > 0 ? g_strdup_printf ("%d experts", c->n_routed_experts) : g_strdup ("no experts");
+  g_autofree char *experts = c->n_routed_experts > 0
+                                 ? g_strdup_printf ("%d experts", c->n_routed_experts)
+                                 : g_strdup ("no experts");
 
   return g_strdup_printf ("%d layers, %s, %s, %.*f %c parameters", c->num_hidden_layers,
       c->use_mla ? "latent attention" : "multi-head attention", experts, millions < 1000 ? 1 : 2,
@@ -53,10 +52,11 @@ model_load (const char *dir, const char *path, GError **error)
   model->path = g_strdup (path);
   if (!g_file_test (dir, G_FILE_TEST_IS_DIR))
     g_set_error (error, DSVL2_ERROR, DSVL2_ERROR_FILE,
-        "There is no folder %s; a model is a folder with config.json, tokenizer.json and *.safetensors", dir);
+        "There is no folder %s; a model is a folder with config.json, tokenizer.json and *.safetensors",
+        dir);
   else if (config_load (&model->config, dir, error) &&
-      (model->tokenizer = tokenizer_load (dir, model->config.language.vocab_size, error)) &&
-      tokenizer_fits (model, error) && (model->tensors = safetensors_open (dir, error))) {
+           (model->tokenizer = tokenizer_load (dir, model->config.language.vocab_size, error)) &&
+           tokenizer_fits (model, error) && (model->tensors = safetensors_open (dir, error))) {
     model->description = describe (model);
     return model;
   }
@@ -135,14 +135,14 @@ network_bind (Network *network, Dsvl2Model *model, Ops *ops, GError **error)
   const int D = c->language.hidden_size;
   const float *newline = NULL, *separator = NULL;
 
-  *network = (Network) { .store = weight_store_new (ops) };
+  *network = (Network){ .store = weight_store_new (ops) };
   Binder b = { .tensors = model->tensors, .ops = ops, .store = network->store };
   vision_bind (&network->vision, &c->vision, &b);
   projector_bind (&network->projector, &c->projector, network->vision.side, &b);
   bind_vector (&b, &newline, D, "image_newline");
   bind_vector (&b, &separator, D, "view_seperator");
-  network->newline = (Weight) { .data = newline, .type = WEIGHT_F32, .O = 1, .I = D };
-  network->separator = (Weight) { .data = separator, .type = WEIGHT_F32, .O = 1, .I = D };
+  network->newline = (Weight){ .data = newline, .type = WEIGHT_F32, .O = 1, .I = D };
+  network->separator = (Weight){ .data = separator, .type = WEIGHT_F32, .O = 1, .I = D };
   decoder_bind (&network->decoder, &c->language, &b);
   if (b.error)
     g_propagate_error (error, b.error);

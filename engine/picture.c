@@ -70,8 +70,8 @@ frame_from_public (Frame *frame, const Dsvl2Frame *from, GError **error)
 {
   if ((guint) from->format >= DSVL2_N_FORMATS || (guint) from->matrix > DSVL2_MATRIX_BT2020) {
     g_set_error (error, DSVL2_ERROR, DSVL2_ERROR_PICTURE,
-        "A frame has format %d and colour matrix %d, which are not among those of dsvl2.h", from->format,
-        from->matrix);
+        "A frame has format %d and colour matrix %d, which are not among those of dsvl2.h",
+        from->format, from->matrix);
     return false;
   }
   if (from->width < 1 || from->height < 1 || from->width > PICTURE_MAX_SIDE ||
@@ -84,7 +84,7 @@ frame_from_public (Frame *frame, const Dsvl2Frame *from, GError **error)
 
   const Layout *layout = &layouts[from->format];
   const int n_components = layout->color == FRAME_GREY ? 1 : 3;
-  *frame = (Frame) {
+  *frame = (Frame){
     .width = from->width, .height = from->height, .color = layout->color, .bits = layout->bits
   };
   for (int i = 0; i < n_components; i++) {
@@ -99,7 +99,7 @@ frame_from_public (Frame *frame, const Dsvl2Frame *from, GError **error)
           row_bytes);
       return false;
     }
-    frame->channel[i] = (FrameChannel) {
+    frame->channel[i] = (FrameChannel){
       .data = from->plane[c->plane] + c->first,
       .row = from->stride[c->plane],
       .step = c->step,

@@ -10,7 +10,7 @@ projector_bind (Projector *p, const ProjectorConfig *config, int side, Binder *b
 {
   const int f = config->downsample_ratio, hidden = config->n_embed * config->mlp_ratio;
 
-  *p = (Projector) {
+  *p = (Projector){
     .side = side,
     .C = config->input_dim,
     .D = config->n_embed,
@@ -33,8 +33,8 @@ projector_scratch (const Projector *p, ProjectorScratch *s, Arena *arena, int N)
   const int hidden = p->linear[0].O;
 
   s->unfolded = arena_new (arena, float, T * p->C * p->f * p->f);
-  s->a = arena_new (arena, float, T * hidden);
-  s->b = arena_new (arena, float, T * hidden);
+  s->a = arena_new (arena, float, T *hidden);
+  s->b = arena_new (arena, float, T *hidden);
 }
 
 void
@@ -43,12 +43,12 @@ projector_apply (const Projector *p, Ops *k, ProjectorScratch *s, const float *x
   const int T = N * p->grid * p->grid, last = p->depth - 1;
   const float *h = s->unfolded;
 
-  k->unfold (k, s->unfolded, x, N, p->side, p->side, p->C, p->f);           /* [T, C f²] */
+  k->unfold (k, s->unfolded, x, N, p->side, p->side, p->C, p->f); /* [T, C f²] */
   for (int i = 0; i < last; i++) {
     float *y = i % 2 == 0 ? s->a : s->b;
 
-    k->linear (k, y, h, &p->linear[i], p->bias[i], T, EPI_GELU_ERF);        /* [T, hidden] */
+    k->linear (k, y, h, &p->linear[i], p->bias[i], T, EPI_GELU_ERF); /* [T, hidden] */
     h = y;
   }
-  k->linear (k, out, h, &p->linear[last], p->bias[last], T, 0);             /* [T, D] */
+  k->linear (k, out, h, &p->linear[last], p->bias[last], T, 0); /* [T, D] */
 }

@@ -22,6 +22,7 @@ void projector_bind (Projector *p, const ProjectorConfig *config, int side, Bind
 void projector_scratch (const Projector *p, ProjectorScratch *s, Arena *arena, int N);
 
 /* projector_apply: out [N · grid², D] ← x [N, side², C]. */
-void projector_apply (const Projector *p, Ops *k, ProjectorScratch *s, const float *x, int N, float *out);
+void projector_apply (const Projector *p, Ops *k, ProjectorScratch *s, const float *x, int N,
+    float *out);
 
 #endif

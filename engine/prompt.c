@@ -43,12 +43,14 @@ check_roles (const Dsvl2Message *messages, int n_messages, GError **error)
     }
   }
   if (n_messages <= first || messages[n_messages - 1].role != DSVL2_ROLE_USER) {
-    g_set_error (error, DSVL2_ERROR, DSVL2_ERROR_PROMPT, "The conversation does not end with a question of the user");
+    g_set_error (error, DSVL2_ERROR, DSVL2_ERROR_PROMPT,
+        "The conversation does not end with a question of the user");
     return false;
   }
   for (int i = 0; i < n_messages; i++) {
     if (messages[i].text == NULL) {
-      g_set_error (error, DSVL2_ERROR, DSVL2_ERROR_PROMPT, "Message %d of the conversation has no text", i + 1);
+      g_set_error (error, DSVL2_ERROR, DSVL2_ERROR_PROMPT, "Message %d of the conversation has no text",
+          i + 1);
       return false;
     }
   }
@@ -104,9 +106,9 @@ dsvl2_prompt_from_text (const char *text)
   if (strstr (question, "<|") || strstr (question, IMAGE_MARK))
     return g_steal_pointer (&question);
 
-  g_autoptr (GRegex) grounding =
-      g_regex_new ("^(?:find|locate|detect|spot)\\s+(?:all\\s+)?(?:of\\s+)?(?:the\\s+)?(.*[^.!?\\s])[.!?\\s]*$",
-          G_REGEX_CASELESS | G_REGEX_DOTALL, 0, NULL);
+  g_autoptr (GRegex) grounding = g_regex_new ("^(?:find|locate|detect|spot)\\s+(?:all\\s+)?(?:of\\s+)?("
+                                              "?:the\\s+)?(.*[^.!?\\s])[.!?\\s]*$",
+      G_REGEX_CASELESS | G_REGEX_DOTALL, 0, NULL);
   g_autoptr (GMatchInfo) match = NULL;
   if (g_regex_match (grounding, question, 0, &match)) {
     g_autofree char *phrase = g_match_info_fetch (match, 1);

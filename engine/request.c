@@ -21,8 +21,8 @@ dsvl2_finish_get_name (Dsvl2Finish finish)
 static void
 take_pictures (Dsvl2Request *request, const Config *config, const Dsvl2Ask *ask)
 {
-  const bool crop =
-      ask->cropping == DSVL2_CROPPING_ON || (ask->cropping == DSVL2_CROPPING_AUTO && ask->n_pictures <= CROPPED_PICTURES);
+  const bool crop = ask->cropping == DSVL2_CROPPING_ON ||
+                    (ask->cropping == DSVL2_CROPPING_AUTO && ask->n_pictures <= CROPPED_PICTURES);
 
   request->n_pictures = ask->n_pictures;
   request->pictures = g_new0 (RequestPicture, ask->n_pictures);
@@ -30,7 +30,8 @@ take_pictures (Dsvl2Request *request, const Config *config, const Dsvl2Ask *ask)
     RequestPicture *p = &request->pictures[i];
 
     p->picture = dsvl2_picture_ref (ask->pictures[i]);
-    tile_plan_make (&p->plan, config, p->picture->frame.width, p->picture->frame.height, crop, ask->max_tiles);
+    tile_plan_make (&p->plan, config, p->picture->frame.width, p->picture->frame.height, crop,
+        ask->max_tiles);
   }
 }
 
@@ -65,7 +66,7 @@ name_symbols (Dsvl2Request *request)
     const RequestPicture *p = &request->pictures[i];
 
     for (int j = 0; j < p->plan.n_tokens; j++) {
-      request->symbols[p->first + j] = (KvSymbol) {
+      request->symbols[p->first + j] = (KvSymbol){
         .source = p->picture->key,
         .value = ((gint64) p->plan.across << 48) | ((gint64) p->plan.down << 32) | j,
       };
@@ -80,21 +81,23 @@ asked_phrase (const Dsvl2Message *message)
   const char *begin = strstr (message->text, "<|ref|>");
   const char *end = begin ? strstr (begin, "<|/ref|>") : NULL;
 
-  return end ? g_strndup (begin + strlen ("<|ref|>"), end - begin - strlen ("<|ref|>")) : g_strdup ("object");
+  return end ? g_strndup (begin + strlen ("<|ref|>"), end - begin - strlen ("<|ref|>"))
+             : g_strdup ("object");
 }
 
 static bool
 check_ask (const Dsvl2Ask *ask, GError **error)
 {
   if (ask->n_pictures > MAX_PICTURES || ask->n_pictures < 0) {
-    g_set_error (error, DSVL2_ERROR, DSVL2_ERROR_PROMPT, "%d pictures came with one question, at most %d can",
-        ask->n_pictures, MAX_PICTURES);
+    g_set_error (error, DSVL2_ERROR, DSVL2_ERROR_PROMPT,
+        "%d pictures came with one question, at most %d can", ask->n_pictures, MAX_PICTURES);
     return false;
   }
-  if (ask->max_tiles < 0 || ask->sampling.max_new_tokens < 0 || (guint) ask->cropping > DSVL2_CROPPING_OFF) {
+  if (ask->max_tiles < 0 || ask->sampling.max_new_tokens < 0 ||
+      (guint) ask->cropping > DSVL2_CROPPING_OFF) {
     g_set_error (error, DSVL2_ERROR, DSVL2_ERROR_OPTION,
-        "max_tiles is %d, max_new_tokens %d and cropping %d; none may be negative or unknown", ask->max_tiles,
-        ask->sampling.max_new_tokens, ask->cropping);
+        "max_tiles is %d, max_new_tokens %d and cropping %d; none may be negative or unknown",
+        ask->max_tiles, ask->sampling.max_new_tokens, ask->cropping);
     return false;
   }
   return true;
@@ -108,11 +111,12 @@ set_length (Dsvl2Request *request, int context, int kv_capacity, int max_new_tok
   if (request->n_prompt >= room) {
     g_set_error (error, DSVL2_ERROR, DSVL2_ERROR_CONTEXT,
         "The conversation has %d tokens with its pictures; %s of %d leaves no room for an answer",
-        request->n_prompt, context <= kv_capacity ? "the model's context" : "the engine's KV cache", room);
+        request->n_prompt, context <= kv_capacity ? "the model's context" : "the engine's KV cache",
+        room);
     return false;
   }
-  request->n_positions =
-      MIN ((gint64) room, (gint64) request->n_prompt + (max_new_tokens > 0 ? max_new_tokens : DEFAULT_NEW_TOKENS));
+  request->n_positions = MIN ((gint64) room,
+      (gint64) request->n_prompt + (max_new_tokens > 0 ? max_new_tokens : DEFAULT_NEW_TOKENS));
   return true;
 }
 
@@ -134,7 +138,8 @@ request_new (Dsvl2Model *model, int kv_capacity, const Dsvl2Ask *ask, GError **e
   answer_init (&request->answer, ask->sampling.stop);
   take_pictures (request, &model->config, ask);
   lay_out_prompt (request, ids, tokenizer_special (model->tokenizer)->image);
-  if (!set_length (request, language->max_position_embeddings, kv_capacity, ask->sampling.max_new_tokens, error) ||
+  if (!set_length (request, language->max_position_embeddings, kv_capacity,
+          ask->sampling.max_new_tokens, error) ||
       (request->sampler = sampler_new (&ask->sampling, language->vocab_size, error)) == NULL)
     return NULL;
   name_symbols (request);
@@ -196,7 +201,7 @@ request_add_token (Dsvl2Request *request, const Tokenizer *tokenizer, int id, fl
 {
   const bool stop = answer_add (&request->answer, tokenizer, id, logprob);
 
-  request->symbols[request->tokens->len] = (KvSymbol) { .value = id };
+  request->symbols[request->tokens->len] = (KvSymbol){ .value = id };
   g_array_append_val (request->tokens, id);
   request->last_token_at = g_get_monotonic_time ();
   if (request->first_token_at == 0)
@@ -229,7 +234,7 @@ request_end (Dsvl2Request *request, Dsvl2Finish finish, GError *error)
   answer_take (answer, true);
   request->objects = grounding_parse (answer->text->str, (const int *) answer->ends->data,
       (const float *) answer->logprobs->data, answer->ids->len, request->fallback_label);
-  *result = (Dsvl2Result) {
+  *result = (Dsvl2Result){
     .text = answer->text->str,
     .caption = grounding_caption (answer->text->str),
     .token_ids = (const int *) answer->ids->data,

@@ -4,7 +4,7 @@
 #define DSVL2_REQUEST_H
 
 #include "answer.h"
-#include "features.h"
+#include "featurestore.h"
 #include "kvcache.h"
 #include "sampler.h"
 
@@ -21,10 +21,10 @@ struct _Dsvl2Request {
 
   /* The question. Token i < n_prompt is the prompt's (of a picture: the image token), the rest are the
    * answer's; symbols say the same to the KV cache. */
-  GArray *tokens;   /* int */
+  GArray *tokens;    /* int */
   KvSymbol *symbols; /* [n_positions] */
   int n_prompt;
-  int n_positions;  /* that the conversation may come to */
+  int n_positions; /* that the conversation may come to */
   RequestPicture *pictures;
   int n_pictures;
   Sampler *sampler;
@@ -35,16 +35,16 @@ struct _Dsvl2Request {
   gpointer user_data;
 
   /* What the worker knows of it. */
-  int slot;         /* sequence index in a step */
+  int slot; /* sequence index in a step */
   KvSequence sequence;
-  int n_written;    /* positions whose keys and values are in the cache */
-  int n_cached;     /* of them found there */
+  int n_written; /* positions whose keys and values are in the cache */
+  int n_cached;  /* of them found there */
   int n_tiles;
-  int picture;      /* the first whose features are still missing */
+  int picture; /* the first whose features are still missing */
   Answer answer;
   gint64 submitted_at, started_at, seen_at, first_token_at, last_token_at;
 
-  gint cancelled;   /* atomic */
+  gint cancelled; /* atomic */
 
   GMutex lock;
   GCond ended_cond;

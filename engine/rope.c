@@ -32,7 +32,7 @@ rope_tables (const RopeScaling *scaling, float theta, int d, int n, float *cosin
 {
   const bool yarn = scaling->factor > 1;
   const double mscale = yarn_mscale (scaling->factor, scaling->mscale) /
-      yarn_mscale (scaling->factor, scaling->mscale_all_dim);
+                        yarn_mscale (scaling->factor, scaling->mscale_all_dim);
 
   for (int i = 0; i < d / 2; i++) {
     double frequency = pow (theta, -2.0 * i / d);

@@ -25,7 +25,7 @@ typedef struct _Safetensors Safetensors;
 /* safetensors_open: every tensor of the checkpoint in `dir`: the shards of model.safetensors.index.json
  * where there is one, else model.safetensors, else the folder's only *.safetensors file. Maps the files;
  * checks that headers are well-formed and bounded, that each tensor lies inside its file, has as many
- * bytes as its shape and type say and is aligned to its element, that no two overlap, and that each
+ * bytes as its shape and type say and, if it is of floats, is aligned to its element, that no two overlap, and that each
  * tensor named by the index is in the shard it names.
  * Errors: FILE, naming the file and tensor. Free with safetensors_free (). */
 Safetensors *safetensors_open (const char *dir, GError **error);

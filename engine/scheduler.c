@@ -14,9 +14,9 @@ struct _Scheduler {
   KvCache *cache;
   FeatureStore *features;
   Step *step;
-  GPtrArray *active;     /* Dsvl2Request, in the order of admission */
-  bool *slot_taken;      /* [max_sequences] */
-  Dsvl2Request *seeing;  /* whose picture is half encoded, or NULL */
+  GPtrArray *active;    /* Dsvl2Request, in the order of admission */
+  bool *slot_taken;     /* [max_sequences] */
+  Dsvl2Request *seeing; /* whose picture is half encoded, or NULL */
 
   GThread *worker;
   GMutex lock; /* of what follows */
@@ -113,8 +113,8 @@ admit (Scheduler *s, Dsvl2Request *request)
 
   if (slot == s->max_sequences)
     return false;
-  const int cached = kv_sequence_open (
-      s->cache, &request->sequence, request->symbols, request->n_prompt, request->n_positions);
+  const int cached = kv_sequence_open (s->cache, &request->sequence, request->symbols,
+      request->n_prompt, request->n_positions);
   if (cached < 0)
     return false;
   request->slot = slot;
@@ -263,8 +263,8 @@ work (gpointer data)
       dsvl2_request_unref (l->data);
     }
     g_list_free (cancelled);
-    if (stopping)
-      g_ptr_array_foreach (s->active, (GFunc) dsvl2_request_cancel, NULL);
+    for (guint i = 0; stopping && i < s->active->len; i++)
+      dsvl2_request_cancel (g_ptr_array_index (s->active, i));
     retire_cancelled (s);
     if (stopping)
       return NULL;
@@ -282,14 +282,16 @@ work (gpointer data)
 static KvCache *
 make_cache (const Decoder *d, Ops *ops, int context, guint64 kv_bytes, GError **error)
 {
-  const guint64 page = sizeof (float) * KV_PAGE_TOKENS * (d->k_width + d->v_width) * (guint64) d->n_layers;
+  const guint64 page =
+      sizeof (float) * KV_PAGE_TOKENS * (d->k_width + d->v_width) * (guint64) d->n_layers;
   const guint64 wanted = (context + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS;
   const guint64 n_pages = kv_bytes / page;
 
   if (n_pages < 1 || n_pages > G_MAXINT / KV_PAGE_TOKENS) {
     g_set_error (error, DSVL2_ERROR, DSVL2_ERROR_OPTION,
         "A KV cache of %" G_GUINT64_FORMAT " bytes is too %s; the model needs %" G_GUINT64_FORMAT
-        " for one context of %d tokens", kv_bytes, n_pages < 1 ? "small" : "large", wanted * page, context);
+        " for one context of %d tokens",
+        kv_bytes, n_pages < 1 ? "small" : "large", wanted * page, context);
     return NULL;
   }
   return kv_cache_new (ops, d->n_layers, d->k_width, d->v_width, n_pages, g_atomic_rc_box_acquire,
@@ -297,8 +299,8 @@ make_cache (const Decoder *d, Ops *ops, int context, guint64 kv_bytes, GError **
 }
 
 Scheduler *
-scheduler_new (Dsvl2Model *model, const Network *network, Ops *ops, int prefill_chunk, int max_sequences,
-    guint64 kv_bytes, GError **error)
+scheduler_new (Dsvl2Model *model, const Network *network, Ops *ops, int prefill_chunk,
+    int max_sequences, guint64 kv_bytes, GError **error)
 {
   const int context = model->config.language.max_position_embeddings;
   const int max_pages = (context + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS;
@@ -315,7 +317,8 @@ scheduler_new (Dsvl2Model *model, const Network *network, Ops *ops, int prefill_
   g_queue_init (&s->waiting);
   if ((s->cache = make_cache (&network->decoder, ops, context, kv_bytes, error)) &&
       (s->features = feature_store_new (&model->config, network, ops, error)) &&
-      (s->step = step_new (network, ops, s->cache, prefill_chunk + max_sequences, max_sequences, max_pages, error)) &&
+      (s->step = step_new (network, ops, s->cache, prefill_chunk + max_sequences, max_sequences,
+           max_pages, error)) &&
       (s->worker = g_thread_try_new ("dsvl2", work, s, error)))
     return s;
   scheduler_free (s);

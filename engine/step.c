@@ -64,20 +64,26 @@ lay_out (Step *step, Arena *arena)
 }
 
 Step *
-step_new (const Network *network, Ops *ops, KvCache *cache, int max_rows, int max_sequences, int max_pages,
-    GError **error)
+step_new (const Network *network, Ops *ops, KvCache *cache, int max_rows, int max_sequences,
+    int max_pages, GError **error)
 {
   Step *step = g_new0 (Step, 1);
   Arena arena = { 0 }, arrays = { 0 };
 
-  *step = (Step) { .network = network, .ops = ops, .cache = cache, .max_rows = max_rows,
-    .max_sequences = max_sequences, .max_pages = max_pages };
+  *step = (Step){ .network = network,
+    .ops = ops,
+    .cache = cache,
+    .max_rows = max_rows,
+    .max_sequences = max_sequences,
+    .max_pages = max_pages };
   lay_out (step, &arena);
   step->scratch = arena.base = ops->alloc (ops, arena.used);
   if (arena.base == NULL) {
     g_set_error (error, DSVL2_ERROR, DSVL2_ERROR_MEMORY,
-        "Steps of %d rows need %" G_GSIZE_FORMAT " MiB of scratch memory, which are not free; make the prefill "
-        "chunk smaller", max_rows, arena.used >> 20);
+        "Steps of %d rows need %" G_GSIZE_FORMAT
+        " MiB of scratch memory, which are not free; make the prefill "
+        "chunk smaller",
+        max_rows, arena.used >> 20);
     step_free (step);
     return NULL;
   }
@@ -87,7 +93,7 @@ step_new (const Network *network, Ops *ops, KvCache *cache, int max_rows, int ma
   lay_out_arrays (step, &step->host, &arrays);
   step->arrays_bytes = arrays.used;
   step->host_block = g_malloc0 (arrays.used);
-  arrays = (Arena) { .base = step->host_block };
+  arrays = (Arena){ .base = step->host_block };
   lay_out_arrays (step, &step->host, &arrays);
   step->host_picture_rows = g_new (int32_t, max_rows);
   step->host_logits = g_new (float, network->decoder.V);
@@ -148,7 +154,7 @@ step_add (Step *step, Dsvl2Request *request, int budget)
   }
   for (guint i = 0; i < request->sequence.pages->len; i++)
     pages[i] = g_array_index (request->sequence.pages, int, i);
-  step->part[step->n_parts++] = (Part) { request, step->n_rows, n, n == left };
+  step->part[step->n_parts++] = (Part){ request, step->n_rows, n, n == left };
   step->n_rows += n;
   return n;
 }
@@ -168,12 +174,15 @@ embed_pictures (Step *step, const Part *part)
 
     if (begin >= end)
       continue;
-    const Weight features = { .data = p->features->rows, .type = WEIGHT_F32, .O = p->plan.n_tokens, .I = d->D };
+    const Weight features = {
+      .data = p->features->rows, .type = WEIGHT_F32, .O = p->plan.n_tokens, .I = d->D
+    };
     for (int j = begin; j < end; j++)
       step->host_picture_rows[j - begin] = j - p->first;
-    step->ops->upload (step->ops, step->picture_rows, step->host_picture_rows, sizeof (int32_t) * (end - begin));
-    step->ops->gather_rows (
-        step->ops, step->decoder.x + (gsize) row * d->D, &features, step->picture_rows, end - begin);
+    step->ops->upload (step->ops, step->picture_rows, step->host_picture_rows,
+        sizeof (int32_t) * (end - begin));
+    step->ops->gather_rows (step->ops, step->decoder.x + (gsize) row * d->D, &features,
+        step->picture_rows, end - begin);
   }
 }
 
@@ -196,8 +205,8 @@ choose_tokens (Step *step, int n, StepNextFunc next, gpointer data)
       continue;
     if (!sampler_is_argmax (request->sampler)) {
       k->download (k, step->host_logits, step->decoder.logits + (gsize) row * V, sizeof (float) * V);
-      best[row] = sampler_next (request->sampler, step->host_logits, (const int *) request->tokens->data,
-          request->tokens->len, &logprob[row]);
+      best[row] = sampler_next (request->sampler, step->host_logits,
+          (const int *) request->tokens->data, request->tokens->len, &logprob[row]);
     }
     next (request, best[row], logprob[row], data);
     row++;
@@ -224,7 +233,7 @@ step_run (Step *step, StepNextFunc next, gpointer data)
       step->host.wanted[n_wanted++] = step->part[i].first_row + step->part[i].n_rows - 1;
   }
   k->upload (k, step->device.token, step->host.token, step->arrays_bytes);
-  k->gather_rows (k, step->decoder.x, &d->embed, step->device.token, rows.T);           /* [T, D] */
+  k->gather_rows (k, step->decoder.x, &d->embed, step->device.token, rows.T); /* [T, D] */
   for (int i = 0; i < step->n_parts; i++)
     embed_pictures (step, &step->part[i]);
 

@@ -67,7 +67,8 @@ select_candidate (const Config *config, int width, int height, int max_tiles, in
 }
 
 void
-tile_plan_make (TilePlan *plan, const Config *config, int width, int height, bool cropping, int max_tiles)
+tile_plan_make (TilePlan *plan, const Config *config, int width, int height, bool cropping,
+    int max_tiles)
 {
   const int side = config->vision.image_size / config->vision.patch_size;
   const int f = config->projector.downsample_ratio;
@@ -78,7 +79,7 @@ tile_plan_make (TilePlan *plan, const Config *config, int width, int height, boo
 
   const int grid = (side + f - 1) / f;
   const bool twin = across * down == 1;
-  *plan = (TilePlan) {
+  *plan = (TilePlan){
     .across = across,
     .down = down,
     .twin = twin,

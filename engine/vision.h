@@ -14,7 +14,8 @@ typedef struct {
 } VisionBlock;
 
 typedef struct {
-  int S, patch, side, P, C, H, M; /* side patches a side, P = side² a tile, C width, H heads, M MLP width */
+  int S, patch, side, P, C, H,
+      M; /* side patches a side, P = side² a tile, C width, H heads, M MLP width */
   int n_blocks;
   Weight patch_embed;
   const float *patch_bias, *pos_embed; /* [P, C] */

@@ -46,7 +46,8 @@ find_tensor (Binder *b, const char *name, gint64 n, const char *expected)
     g_autofree char *is = tensor_describe (tensor);
 
     g_set_error (&b->error, DSVL2_ERROR, DSVL2_ERROR_FILE,
-        "%s: %s is %s; the configuration asks for %s in F32, F16 or BF16", tensor->file, name, is, expected);
+        "%s: %s is %s; the configuration asks for %s in F32, F16 or BF16", tensor->file, name, is,
+        expected);
     return NULL;
   }
   return tensor;
@@ -81,8 +82,8 @@ bind_tensor_named (Binder *b, int O, int I, const char *name)
   if (tensor && (tensor->n_dims < 2 || tensor->dim[0] != O)) {
     g_autofree char *is = tensor_describe (tensor);
 
-    g_set_error (&b->error, DSVL2_ERROR, DSVL2_ERROR_FILE, "%s: %s is %s; the configuration asks for %s",
-        tensor->file, name, is, expected);
+    g_set_error (&b->error, DSVL2_ERROR, DSVL2_ERROR_FILE,
+        "%s: %s is %s; the configuration asks for %s", tensor->file, name, is, expected);
     return NULL;
   }
   return tensor;
@@ -110,7 +111,7 @@ bind_matrix (Binder *b, Weight *w, int O, int I, const char *format, ...)
   const Tensor *tensor = bind_tensor_named (b, O, I, name);
   if (tensor == NULL)
     return;
-  *w = (Weight) { .data = tensor->data, .type = tensor_weight_type (tensor), .O = O, .I = I };
+  *w = (Weight){ .data = tensor->data, .type = tensor_weight_type (tensor), .O = O, .I = I };
   place (b, w);
 }
 
@@ -120,13 +121,13 @@ bind_host (Binder *b, Weight *w, WeightType type, int O, int I)
   if (b->error)
     return NULL;
 
-  *w = (Weight) { .type = type, .O = O, .I = I };
+  *w = (Weight){ .type = type, .O = O, .I = I };
   void *memory = g_try_malloc (weight_bytes (w));
   if (memory)
     g_ptr_array_add (b->store->host, memory);
   else
-    g_set_error (&b->error, DSVL2_ERROR, DSVL2_ERROR_MEMORY, "%" G_GSIZE_FORMAT " MiB for weights are not free",
-        weight_bytes (w) >> 20);
+    g_set_error (&b->error, DSVL2_ERROR, DSVL2_ERROR_MEMORY,
+        "%" G_GSIZE_FORMAT " MiB for weights are not free", weight_bytes (w) >> 20);
   w->data = memory;
   return memory;
 }

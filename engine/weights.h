@@ -35,7 +35,8 @@ void bind_matrix (Binder *b, Weight *w, int O, int I, const char *format, ...) G
 /* The tensor of n elements as float32. */
 void bind_vector (Binder *b, const float **v, int n, const char *format, ...) G_GNUC_PRINTF (4, 5);
 /* Likewise, but NULL where the checkpoint has none. */
-void bind_optional_vector (Binder *b, const float **v, int n, const char *format, ...) G_GNUC_PRINTF (4, 5);
+void bind_optional_vector (Binder *b, const float **v, int n, const char *format, ...)
+    G_GNUC_PRINTF (4, 5);
 /* A weight O × I that is computed from tensors: host memory for it, which the caller fills before
  * bind_computed () places it. NULL after a failure. */
 void *bind_host (Binder *b, Weight *w, WeightType type, int O, int I);

@@ -1,26 +1,27 @@
 /* dsvl2: what pictures become for the language model, kept for the next question about them
  * SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "features.h"
+#include "featurestore.h"
 
 enum {
-  KEEP = 8,             /* pictures whose features stay when nobody uses them */
-  PATCHES_AT_ONCE = 1600, /* of one batch: enough to fill every processor, little enough to let others in */
+  KEEP = 8, /* pictures whose features stay when nobody uses them */
+  PATCHES_AT_ONCE =
+      1600, /* of one batch: enough to fill every processor, little enough to let others in */
 };
 
 struct _FeatureStore {
   const Config *config;
   const Network *network;
   Ops *ops;
-  int batch;           /* tiles */
+  int batch; /* tiles */
   int max_tiles, max_tokens;
 
-  void *scratch;       /* of the arena that the rest points into */
+  void *scratch; /* of the arena that the rest points into */
   VisionScratch vision;
   ProjectorScratch projector;
-  float *tiles;        /* [max_tiles, 3, S, S] */
-  float *encoded;      /* [batch, P, C] */
-  float *projected;    /* [max_tiles · grid², D] */
-  int32_t *ids;        /* [max_tokens] */
+  float *tiles;          /* [max_tiles, 3, S, S] */
+  float *encoded;        /* [batch, P, C] */
+  float *projected;      /* [max_tiles · grid², D] */
+  int32_t *ids;          /* [max_tokens] */
   gint32 *rows, *picked; /* host, [max_tokens] */
 
   gpointer frame_scratch;
@@ -43,7 +44,8 @@ measure (FeatureStore *store)
     TilePlan plan;
 
     tile_plan_make (&plan, config, config->candidate[i].width, config->candidate[i].height, true, 0);
-    store->max_tiles = MAX (store->max_tiles, 1 + config->candidate[i].width / S * (config->candidate[i].height / S));
+    store->max_tiles =
+        MAX (store->max_tiles, 1 + config->candidate[i].width / S * (config->candidate[i].height / S));
     store->max_tokens = MAX (store->max_tokens, plan.n_tokens);
   }
   TilePlan single;
@@ -82,7 +84,8 @@ feature_store_new (const Config *config, const Network *network, Ops *ops, GErro
   store->scratch = arena.base = ops->alloc (ops, arena.used);
   if (arena.base == NULL) {
     g_set_error (error, DSVL2_ERROR, DSVL2_ERROR_MEMORY,
-        "The vision encoder needs %" G_GSIZE_FORMAT " MiB of scratch memory, which are not free", arena.used >> 20);
+        "The vision encoder needs %" G_GSIZE_FORMAT " MiB of scratch memory, which are not free",
+        arena.used >> 20);
     feature_store_free (store);
     return NULL;
   }
@@ -170,7 +173,8 @@ take_room (FeatureStore *store, int n_tokens, GError **error)
   }
   if (oldest->rows == NULL) {
     g_set_error (error, DSVL2_ERROR, DSVL2_ERROR_MEMORY,
-        "A picture's %d tokens need %" G_GSIZE_FORMAT " MiB, which are not free", n_tokens, bytes >> 20);
+        "A picture's %d tokens need %" G_GSIZE_FORMAT " MiB, which are not free", n_tokens,
+        bytes >> 20);
     return NULL;
   }
   return oldest;
@@ -181,7 +185,8 @@ static bool
 cut_tiles (FeatureStore *store, const Frame *frame, const TilePlan *plan, GError **error)
 {
   const gsize S = plan->global.S;
-  const gsize bytes = MAX (frame_tiles_scratch (frame, &plan->global), frame_tiles_scratch (frame, &plan->local));
+  const gsize bytes =
+      MAX (frame_tiles_scratch (frame, &plan->global), frame_tiles_scratch (frame, &plan->local));
 
   if (store->frame_scratch_bytes < bytes) {
     g_free (store->frame_scratch);
@@ -190,13 +195,14 @@ cut_tiles (FeatureStore *store, const Frame *frame, const TilePlan *plan, GError
   }
   if (store->frame_scratch == NULL) {
     g_set_error (error, DSVL2_ERROR, DSVL2_ERROR_MEMORY,
-        "Scaling a %d × %d frame needs %" G_GSIZE_FORMAT " MiB, which are not free", frame->width, frame->height,
-        bytes >> 20);
+        "Scaling a %d × %d frame needs %" G_GSIZE_FORMAT " MiB, which are not free", frame->width,
+        frame->height, bytes >> 20);
     return false;
   }
   store->ops->frame_tiles (store->ops, store->tiles, frame, &plan->global, store->frame_scratch);
   if (!plan->twin)
-    store->ops->frame_tiles (store->ops, store->tiles + 3 * S * S, frame, &plan->local, store->frame_scratch);
+    store->ops->frame_tiles (store->ops, store->tiles + 3 * S * S, frame, &plan->local,
+        store->frame_scratch);
   return true;
 }
 
@@ -228,7 +234,8 @@ assemble (FeatureStore *store, Features *features, const TilePlan *plan)
 }
 
 Features *
-feature_store_encode (FeatureStore *store, const Dsvl2Picture *picture, const TilePlan *plan, GError **error)
+feature_store_encode (FeatureStore *store, const Dsvl2Picture *picture, const TilePlan *plan,
+    GError **error)
 {
   const Vision *v = &store->network->vision;
   const Projector *p = &store->network->projector;
@@ -237,7 +244,8 @@ feature_store_encode (FeatureStore *store, const Dsvl2Picture *picture, const Ti
 
   if (first == 0 && !cut_tiles (store, &picture->frame, plan, error))
     return NULL;
-  vision_encode (v, store->ops, &store->vision, store->tiles + first * 3 * v->S * v->S, N, store->encoded);
+  vision_encode (v, store->ops, &store->vision, store->tiles + first * 3 * v->S * v->S, N,
+      store->encoded);
   projector_apply (p, store->ops, &store->projector, store->encoded, N,
       store->projected + first * p->grid * p->grid * p->D);
   store->next_tile += N;

@@ -1,7 +1,7 @@
 /* dsvl2: what pictures become for the language model, kept for the next question about them
  * SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef DSVL2_FEATURES_H
-#define DSVL2_FEATURES_H
+#ifndef DSVL2_FEATURESTORE_H
+#define DSVL2_FEATURESTORE_H
 
 #include "model.h"
 #include "picture.h"
@@ -21,7 +21,8 @@ typedef struct {
 typedef struct _FeatureStore FeatureStore;
 
 /* Errors: MEMORY. */
-FeatureStore *feature_store_new (const Config *config, const Network *network, Ops *ops, GError **error);
+FeatureStore *feature_store_new (const Config *config, const Network *network, Ops *ops,
+    GError **error);
 void feature_store_free (FeatureStore *store);
 
 /* feature_store_get: the features of the picture in that layout if they are there, for one more user. */
