@@ -77,6 +77,9 @@ void decoder_bind (Decoder *d, const LanguageConfig *config, Binder *b);
 void decoder_clear (Decoder *d);
 void decoder_scratch (const Decoder *d, DecoderScratch *s, Arena *arena, int T, int n_logits);
 
+/* Bytes of matrices that one token's step reads, K of E experts among them. */
+guint64 decoder_bytes_per_token (const Decoder *d);
+
 /* decoder_layer: s->x [T, D] through layer l, whose keys and values go to `cache`. */
 void decoder_layer (const Decoder *d, Ops *k, DecoderScratch *s, const KvCache *cache, int l,
     const StepRows *rows);

@@ -221,3 +221,26 @@ decoder_scratch (const Decoder *d, DecoderScratch *s, Arena *arena, int T, int n
   s->last = arena_new (arena, float, (gsize) n_logits * d->D);
   s->logits = arena_new (arena, float, (gsize) n_logits * d->V);
 }
+
+guint64
+decoder_bytes_per_token (const Decoder *d)
+{
+  guint64 bytes = weight_bytes (&d->lm_head);
+
+  for (int l = 0; l < d->n_layers; l++) {
+    const DecoderLayer *layer = &d->layer[l];
+    const Weight *matrices[] = { &layer->mha.q, &layer->mha.k, &layer->mha.v, &layer->mha.o,
+      &layer->mla.q, &layer->mla.q_a, &layer->mla.q_b, &layer->mla.kv_a, &layer->mla.k_up,
+      &layer->mla.v_up, &layer->mla.o, &layer->mlp.gate, &layer->mlp.up, &layer->mlp.down,
+      &layer->router };
+
+    /* Those that the configuration does not ask for have no rows. */
+    for (guint i = 0; i < G_N_ELEMENTS (matrices); i++)
+      bytes += weight_bytes (matrices[i]);
+    if (layer->moe)
+      bytes +=
+          d->config->route.K * (weight_bytes (layer->experts.gate) + weight_bytes (layer->experts.up) +
+                                   weight_bytes (layer->experts.down));
+  }
+  return bytes;
+}

@@ -140,8 +140,10 @@ DSVL2_API Dsvl2Engine *dsvl2_engine_ref (Dsvl2Engine *engine);
  * callback. */
 DSVL2_API void dsvl2_engine_unref (Dsvl2Engine *engine);
 DSVL2_API Dsvl2Model *dsvl2_engine_get_model (Dsvl2Engine *engine);
-/* "cpu/avx512, 2 threads" */
+/* "cpu/avx512": back end and instructions */
 DSVL2_API const char *dsvl2_engine_get_description (Dsvl2Engine *engine);
+/* Bytes of weights that decoding one token reads: what memory bandwidth bounds its speed by. */
+DSVL2_API guint64 dsvl2_engine_get_bytes_per_token (Dsvl2Engine *engine);
 
 /* --- asking ------------------------------------------------------------------------------------- */
 

@@ -121,6 +121,12 @@ dsvl2_engine_get_description (Dsvl2Engine *engine)
   return engine->description;
 }
 
+guint64
+dsvl2_engine_get_bytes_per_token (Dsvl2Engine *engine)
+{
+  return decoder_bytes_per_token (&engine->network.decoder);
+}
+
 Dsvl2Request *
 dsvl2_engine_submit (Dsvl2Engine *engine, const Dsvl2Ask *ask, GError **error)
 {
