@@ -127,8 +127,8 @@ typedef struct {
                         * faster where the processor multiplies bf16, other last digits */
   int prefill_chunk; /* rows of a prompt in one step; default 512 */
   int max_sequences; /* requests decoded together; default 16 */
-  guint64 kv_bytes;  /* memory of the KV cache; default: four contexts, a quarter of the machine at
-                        * most. It is committed as it fills. */
+  guint64 kv_bytes;  /* memory of the KV cache, committed as it fills; default: one context, or a tenth
+                      * of the weights where that is more */
 } Dsvl2EngineOptions;
 
 /* dsvl2_engine_open: takes a reference to the model; options may be NULL.

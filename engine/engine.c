@@ -2,9 +2,8 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "model.h"
 #include "scheduler.h"
-#include <unistd.h>
 
-enum { DEFAULT_CHUNK = 512, DEFAULT_SEQUENCES = 16, DEFAULT_CONTEXTS = 4 };
+enum { DEFAULT_CHUNK = 512, DEFAULT_SEQUENCES = 16 };
 
 struct _Dsvl2Engine {
   gatomicrefcount refs;
@@ -15,16 +14,15 @@ struct _Dsvl2Engine {
   char *description;
 };
 
-/* Memory for four contexts, but a quarter of the machine at most. */
+/* A tenth of the weights, so that the whole stays close to them; of small models as many contexts as
+ * 64 MiB hold; one context at least. */
 static guint64
-default_kv_bytes (const Decoder *d, int context)
+default_kv_bytes (const Decoder *d, guint64 weight_bytes, int context)
 {
-  const guint64 contexts = (guint64) DEFAULT_CONTEXTS * sizeof (float) * d->n_layers *
-                           (d->k_width + d->v_width) * (context + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS *
-                           KV_PAGE_TOKENS;
-  const guint64 machine = (guint64) sysconf (_SC_PHYS_PAGES) * sysconf (_SC_PAGESIZE);
+  const guint64 one = kv_cache_bytes (d->n_layers, d->k_width, d->v_width, context);
+  const guint64 many = MIN (DEFAULT_SEQUENCES * one, (guint64) 64 << 20);
 
-  return MIN (contexts, machine / 4);
+  return MAX (one, MAX (weight_bytes / 10, many));
 }
 
 static bool
@@ -88,7 +86,10 @@ dsvl2_engine_open (Dsvl2Model *model, const Dsvl2EngineOptions *options, GError 
   engine->scheduler = scheduler_new (model, &engine->network, engine->ops,
       o.prefill_chunk ? o.prefill_chunk : DEFAULT_CHUNK,
       o.max_sequences ? o.max_sequences : DEFAULT_SEQUENCES,
-      o.kv_bytes ? o.kv_bytes : default_kv_bytes (&engine->network.decoder, context), error);
+      o.kv_bytes
+          ? o.kv_bytes
+          : default_kv_bytes (&engine->network.decoder, safetensors_bytes (model->tensors), context),
+      error);
   if (engine->scheduler == NULL)
     return NULL;
   engine->description = g_strdup_printf ("%s/%s", engine->ops->name, engine->ops->isa);

@@ -53,6 +53,14 @@ page_equal (gconstpointer p, gconstpointer q)
   return TRUE;
 }
 
+guint64
+kv_cache_bytes (int layers, int k_width, int v_width, int n_positions)
+{
+  const guint64 pages = (n_positions + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS;
+
+  return sizeof (float) * KV_PAGE_TOKENS * ((guint64) k_width + v_width) * layers * pages;
+}
+
 KvCache *
 kv_cache_new (Ops *ops, int layers, int k_width, int v_width, int n_pages, gpointer (*hold) (gpointer),
     void (*release) (gpointer), GError **error)

@@ -26,6 +26,9 @@ typedef struct {
 
 typedef struct _KvCache KvCache;
 
+/* Memory for n_positions, in whole pages. */
+guint64 kv_cache_bytes (int layers, int k_width, int v_width, int n_positions);
+
 /* kv_cache_new: room for n_pages pages of `layers` layers with k_width floats a position and v_width more
  * (0: values are a prefix of the keys). `hold` and `release` are called for the source of each symbol that
  * a page is known by. Errors: MEMORY. */

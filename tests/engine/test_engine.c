@@ -52,7 +52,7 @@ open_engine (const Dsvl2EngineOptions *options)
 static Dsvl2Ask
 question (const Dsvl2Message *message, Dsvl2Picture **picture, int n)
 {
-  return (Dsvl2Ask) {
+  return (Dsvl2Ask){
     .messages = message,
     .n_messages = 1,
     .pictures = picture,
@@ -76,7 +76,8 @@ assert_same (const Dsvl2Result *a, const Dsvl2Result *b)
 {
   g_assert_cmpint (a->n_tokens, ==, b->n_tokens);
   g_assert_cmpmem (a->token_ids, sizeof (int) * a->n_tokens, b->token_ids, sizeof (int) * b->n_tokens);
-  g_assert_cmpmem (a->logprobs, sizeof (float) * a->n_tokens, b->logprobs, sizeof (float) * b->n_tokens);
+  g_assert_cmpmem (a->logprobs, sizeof (float) * a->n_tokens, b->logprobs,
+      sizeof (float) * b->n_tokens);
   g_assert_cmpstr (a->text, ==, b->text);
 }
 
@@ -113,8 +114,8 @@ test_same_bits (void)
       assert_same (dsvl2_request_wait (request[j]), dsvl2_request_wait (first[j % 2]));
       dsvl2_request_unref (request[j]);
     }
-    g_test_message ("%d threads, chunks of %d: 6 answers of 16 tokens are the same bits", options[i].threads,
-        options[i].prefill_chunk);
+    g_test_message ("%d threads, chunks of %d: 6 answers of 16 tokens are the same bits",
+        options[i].threads, options[i].prefill_chunk);
   }
   dsvl2_request_unref (first[0]);
   dsvl2_request_unref (first[1]);
@@ -128,11 +129,13 @@ test_picture_once (void)
   g_autoptr (Dsvl2Picture) picture = noise (2), other = noise (2);
   g_autoptr (Dsvl2Engine) engine = open_engine (NULL), fresh = open_engine (NULL);
   const Dsvl2Ask a = question (&look, &picture, 8), b = question (&look_again, &picture, 8);
-  g_autoptr (Dsvl2Request) one = submit (engine, &a), two = submit (engine, &b), alone = submit (fresh, &b);
+  g_autoptr (Dsvl2Request) one = submit (engine, &a), two = submit (engine, &b),
+                           alone = submit (fresh, &b);
   const Dsvl2Result *first = dsvl2_request_wait (one), *second = dsvl2_request_wait (two);
 
-  g_test_message ("first: %d tiles, %d tokens cached; second: %d tiles, %d of %d cached", first->n_tiles,
-      first->n_cached_tokens, second->n_tiles, second->n_cached_tokens, second->n_prompt_tokens);
+  g_test_message ("first: %d tiles, %d tokens cached; second: %d tiles, %d of %d cached",
+      first->n_tiles, first->n_cached_tokens, second->n_tiles, second->n_cached_tokens,
+      second->n_prompt_tokens);
   g_assert_cmpint (first->n_tiles, >, 0);
   g_assert_cmpint (first->n_cached_tokens, ==, 0);
   g_assert_cmpint (second->n_tiles, ==, 0);
@@ -151,8 +154,11 @@ test_turns (void)
 {
   g_autoptr (Dsvl2Picture) picture = noise (3);
   g_autoptr (Dsvl2Engine) engine = open_engine (NULL), fresh = open_engine (NULL);
-  const Dsvl2Message turns[] = { look, { DSVL2_ROLE_ASSISTANT, "There are two, at [[1, 2, 3, 4]]." }, talk };
-  Dsvl2Ask ask = question (&look, &picture, 8);
+  const Dsvl2Message long_look = { DSVL2_ROLE_USER,
+    "<image>\nfind all the cars, the people beside them, and whatever else can be seen in the street" };
+  const Dsvl2Message turns[] = { long_look,
+    { DSVL2_ROLE_ASSISTANT, "There are two, at [[1, 2, 3, 4]]." }, talk };
+  Dsvl2Ask ask = question (&long_look, &picture, 8);
   g_autoptr (Dsvl2Request) one = submit (engine, &ask);
 
   dsvl2_request_wait (one);
@@ -272,7 +278,7 @@ test_sampling (void)
 static void
 test_closing (void)
 {
-  Dsvl2Engine *engine = open_engine (&(Dsvl2EngineOptions) { .max_sequences = 2 });
+  Dsvl2Engine *engine = open_engine (&(Dsvl2EngineOptions){ .max_sequences = 2 });
   g_autoptr (Dsvl2Picture) picture = noise (9);
   const Dsvl2Ask ask = question (&look, &picture, 3000);
   Dsvl2Request *request[5];
@@ -299,8 +305,9 @@ test_pixels_given_back (void)
   g_autoptr (Dsvl2Engine) engine = open_engine (NULL);
   static guint8 pixels[W * H * 3];
   gboolean given_back = FALSE;
-  Dsvl2Picture *picture = dsvl2_picture_new (
-      &(Dsvl2Frame) { DSVL2_FORMAT_RGB, W, H, { pixels }, { W * 3 } }, set_true, &given_back, NULL);
+  Dsvl2Picture *picture =
+      dsvl2_picture_new (&(Dsvl2Frame){ DSVL2_FORMAT_RGB, W, H, { pixels }, { W * 3 } }, set_true,
+          &given_back, NULL);
   const Dsvl2Ask ask = question (&look, &picture, 4);
   g_autoptr (Dsvl2Request) request = submit (engine, &ask);
 
@@ -402,7 +409,8 @@ damaged_copy (const char *name, const char *(*damage) (char *contents, gsize *le
   const char *file;
 
   while ((file = g_dir_read_name (dir))) {
-    g_autofree char *from = g_build_filename (folder, file, NULL), *to = g_build_filename (copy, file, NULL);
+    g_autofree char *from = g_build_filename (folder, file, NULL),
+                    *to = g_build_filename (copy, file, NULL);
     g_autofree char *contents = NULL;
     gsize length;
 
@@ -500,7 +508,8 @@ test_prompts (void)
     { "Compare <image> and <image>", "Compare <image> and <image>" },
     { "", "<image>\n" },
     { "find", "<image>\nfind" },
-    { "find caf\303\251s \346\235\261\344\272\254", "<image>\n<|ref|>the caf\303\251s \346\235\261\344\272\254<|/ref|>." },
+    { "find caf\303\251s \346\235\261\344\272\254",
+        "<image>\n<|ref|>the caf\303\251s \346\235\261\344\272\254<|/ref|>." },
     { "find \377x", "<image>\n<|ref|>the \357\277\275x<|/ref|>." },
     { NULL, "<image>\n" },
   };
