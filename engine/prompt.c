@@ -27,6 +27,14 @@ encode_user_text (const Tokenizer *tokenizer, const char *text, GArray *ids)
   return n_marks;
 }
 
+static const char *
+role_name (Dsvl2Role role)
+{
+  static const char *const names[] = { "system", "user", "assistant" };
+
+  return (guint) role < G_N_ELEMENTS (names) ? names[role] : "nobody";
+}
+
 static bool
 check_roles (const Dsvl2Message *messages, int n_messages, GError **error)
 {
@@ -37,8 +45,8 @@ check_roles (const Dsvl2Message *messages, int n_messages, GError **error)
 
     if (messages[i].role != expected) {
       g_set_error (error, DSVL2_ERROR, DSVL2_ERROR_PROMPT,
-          "Message %d of the conversation has role %d, a turn of the %s was expected", i + 1,
-          messages[i].role, expected == DSVL2_ROLE_USER ? "user" : "assistant");
+          "Message %d of the conversation is the %s's, a turn of the %s was expected", i + 1,
+          role_name (messages[i].role), role_name (expected));
       return false;
     }
   }

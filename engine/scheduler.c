@@ -282,16 +282,14 @@ work (gpointer data)
 static KvCache *
 make_cache (const Decoder *d, Ops *ops, int context, guint64 kv_bytes, GError **error)
 {
-  const guint64 page =
-      sizeof (float) * KV_PAGE_TOKENS * (d->k_width + d->v_width) * (guint64) d->n_layers;
-  const guint64 wanted = (context + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS;
-  const guint64 n_pages = kv_bytes / page;
+  const guint64 n_pages = kv_bytes / kv_cache_bytes (d->n_layers, d->k_width, d->v_width, 1);
 
   if (n_pages < 1 || n_pages > G_MAXINT / KV_PAGE_TOKENS) {
     g_set_error (error, DSVL2_ERROR, DSVL2_ERROR_OPTION,
-        "A KV cache of %" G_GUINT64_FORMAT " bytes is too %s; the model needs %" G_GUINT64_FORMAT
-        " for one context of %d tokens",
-        kv_bytes, n_pages < 1 ? "small" : "large", wanted * page, context);
+        "A KV cache of %" G_GUINT64_FORMAT
+        " bytes is too %s; one context of %d tokens needs %" G_GUINT64_FORMAT,
+        kv_bytes, n_pages < 1 ? "small" : "large", context,
+        kv_cache_bytes (d->n_layers, d->k_width, d->v_width, context));
     return NULL;
   }
   return kv_cache_new (ops, d->n_layers, d->k_width, d->v_width, n_pages, g_atomic_rc_box_acquire,
