@@ -11,7 +11,7 @@
 #include "dsvl2.h"
 #include "kernels/backend.h"
 
-enum { KV_PAGE_TOKENS = 64 };
+enum { KV_PAGE_TOKENS = 16 };
 
 /* What stands at a position: a token (source NULL), or a row of what a picture became. */
 typedef struct {
