@@ -2,9 +2,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * test_engine FOLDER: a folder of tests/golden/data. */
-#include "dsvl2.h"
-#include <glib/gstdio.h>
-#include <string.h>
+#include "folder.h"
 
 enum { W = 96, H = 64 };
 
@@ -404,7 +402,7 @@ test_shared_model (void)
 static char *
 damaged_copy (const char *name, const char *(*damage) (char *contents, gsize *length))
 {
-  char *copy = g_dir_make_tmp ("dsvl2-XXXXXX", NULL);
+  char *copy = folder_new ();
   g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
   const char *file;
 
@@ -419,22 +417,9 @@ damaged_copy (const char *name, const char *(*damage) (char *contents, gsize *le
     g_assert_true (g_file_get_contents (from, &contents, &length, NULL));
     if (g_str_equal (file, name) && damage (contents, &length) == NULL)
       continue;
-    g_assert_true (g_file_set_contents (to, contents, length, NULL));
+    folder_write (copy, file, contents, length);
   }
   return copy;
-}
-
-static void
-remove_copy (const char *copy)
-{
-  g_autoptr (GDir) dir = g_dir_open (copy, 0, NULL);
-  const char *file;
-
-  while ((file = g_dir_read_name (dir))) {
-    g_autofree char *path = g_build_filename (copy, file, NULL);
-    g_unlink (path);
-  }
-  g_rmdir (copy);
 }
 
 static const char *
@@ -480,7 +465,7 @@ test_damaged_models (void)
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
-    g_autofree char *copy = damaged_copy (cases[i].file, cases[i].damage);
+    char *copy = damaged_copy (cases[i].file, cases[i].damage);
     g_autoptr (GError) error = NULL;
     g_autoptr (Dsvl2Model) model = dsvl2_model_open (copy, &error);
     g_autoptr (Dsvl2Engine) engine = model ? dsvl2_engine_open (model, NULL, &error) : NULL;
@@ -489,7 +474,7 @@ test_damaged_models (void)
     g_assert_nonnull (error);
     g_test_message ("%s", error->message);
     g_assert_nonnull (strstr (error->message, cases[i].says));
-    remove_copy (copy);
+    folder_free (copy);
   }
 }
 
