@@ -249,11 +249,11 @@ section_root (JsonNode *root, const char *file, GError **error)
   return (Section){ .file = file, .object = json_node_get_object (root), .error = error };
 }
 
-Section
-section_child (const Section *parent, const char *key)
+/* A section named `key` inside `parent` for the object `value`, which may be NULL. */
+static Section
+section_of (const Section *parent, const char *key, JsonNode *value)
 {
   Section s = { .file = parent->file, .error = parent->error };
-  JsonNode *value = section_value (parent, key);
 
   g_snprintf (s.name, sizeof s.name, "%s%s%s", parent->name, parent->name[0] ? "." : "", key);
   if (value != NULL && JSON_NODE_HOLDS_OBJECT (value))
@@ -261,6 +261,22 @@ section_child (const Section *parent, const char *key)
   else if (value != NULL)
     fail_value (parent, DSVL2_ERROR_FILE, key, value, "an object");
   return s;
+}
+
+Section
+section_child (const Section *parent, const char *key)
+{
+  return section_of (parent, key, section_value (parent, key));
+}
+
+Section
+section_element (const Section *parent, const char *key, guint i)
+{
+  JsonArray *list = section_array (parent, key);
+  char name[48];
+
+  g_snprintf (name, sizeof name, "%s[%u]", key, i);
+  return section_of (parent, name, list != NULL ? json_array_get_element (list, i) : NULL);
 }
 
 JsonNode *

@@ -48,6 +48,9 @@ Section section_root (JsonNode *root, const char *file, GError **error);
 /* The object under `key`; an empty section where it is missing or null. Errors: FILE. */
 Section section_child (const Section *parent, const char *key);
 
+/* The object that is element i of the array under `key`. Errors: FILE. */
+Section section_element (const Section *parent, const char *key, guint i);
+
 /* The value, or NULL where it is missing or null. */
 JsonNode *section_value (const Section *s, const char *key);
 bool section_has (const Section *s, const char *key);
