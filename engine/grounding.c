@@ -59,8 +59,8 @@ confidence (Parser *p, int begin, int end)
 }
 
 static void
-add_box (Parser *p, const char *label, gsize label_length, const double v[4], double scale, const char *begin,
-    const char *end)
+add_box (Parser *p, const char *label, gsize label_length, const double v[4], double scale,
+    const char *begin, const char *end)
 {
   if (p->objects->len >= GROUNDING_MAX_OBJECTS)
     return;
@@ -100,8 +100,8 @@ read_number (const char **at, const char *end, double *value)
 
 /* Every innermost bracket between begin and end that holds four numbers, and nothing else, is a box. */
 static void
-read_boxes (Parser *p, const char *label, gsize label_length, const char *begin, const char *end, char open, char close,
-    double scale)
+read_boxes (Parser *p, const char *label, gsize label_length, const char *begin, const char *end,
+    char open, char close, double scale)
 {
   for (const char *s = begin; s < end; s++) {
     double v[4];
@@ -133,7 +133,8 @@ GArray *
 grounding_parse (const char *text, const int *token_end, const float *logprobs, int n_tokens,
     const char *fallback_label)
 {
-  Parser p = { text, token_end, logprobs, n_tokens, 0, g_array_new (FALSE, FALSE, sizeof (Dsvl2Object)) };
+  Parser p = { text, token_end, logprobs, n_tokens, 0,
+    g_array_new (FALSE, FALSE, sizeof (Dsvl2Object)) };
   const char *label = fallback_label;
   gsize label_length = strlen (fallback_label);
 
@@ -162,8 +163,10 @@ grounding_parse (const char *text, const int *token_end, const float *logprobs, 
 char *
 grounding_caption (const char *text)
 {
-  g_autoptr (GRegex) marks = g_regex_new ("<\\|det\\|>.*?(?:<\\|/det\\|>|$)|<\\|box_start\\|>.*?(?:<\\|box_end\\|>|$)|<\\|[a-zA-Z_/]+\\|>",
-      G_REGEX_DOTALL | G_REGEX_OPTIMIZE, 0, NULL);
+  g_autoptr (GRegex) marks =
+      g_regex_new ("<\\|det\\|>.*?(?:<\\|/"
+                   "det\\|>|$)|<\\|box_start\\|>.*?(?:<\\|box_end\\|>|$)|<\\|[a-zA-Z_/]+\\|>",
+          G_REGEX_DOTALL | G_REGEX_OPTIMIZE, 0, NULL);
   char *caption = g_regex_replace_literal (marks, text, -1, 0, "", 0, NULL);
 
   return g_strstrip (caption ? caption : g_strdup (text));

@@ -22,21 +22,21 @@ check_range (const char *name, double value, double max, GError **error)
 {
   if (value >= 0 && value <= max)
     return true;
-  g_set_error (error, DSVL2_ERROR, DSVL2_ERROR_OPTION, "%s is %g, a number from 0 to %g was expected", name, value,
-      max);
+  g_set_error (error, DSVL2_ERROR, DSVL2_ERROR_OPTION, "%s is %g, a number from 0 to %g was expected",
+      name, value, max);
   return false;
 }
 
 Sampler *
 sampler_new (const Dsvl2Sampling *s, int V, GError **error)
 {
-  if (!check_range ("temperature", s->temperature, 100, error) || !check_range ("top_p", s->top_p, 1, error) ||
-      !check_range ("top_k", s->top_k, G_MAXINT, error) ||
+  if (!check_range ("temperature", s->temperature, 100, error) ||
+      !check_range ("top_p", s->top_p, 1, error) || !check_range ("top_k", s->top_k, G_MAXINT, error) ||
       !check_range ("repetition_penalty", s->repetition_penalty, 100, error))
     return NULL;
 
   Sampler *sampler = g_new0 (Sampler, 1);
-  *sampler = (Sampler) {
+  *sampler = (Sampler){
     .temperature = s->temperature,
     .top_p = s->top_p > 0 ? s->top_p : 1,
     .repetition_penalty = s->repetition_penalty > 0 ? s->repetition_penalty : 1,
@@ -168,7 +168,7 @@ sampler_next (Sampler *sampler, float *logits, const int *context, int n_context
     chosen = argmax (logits, sampler->V);
   } else {
     for (int i = 0; i < sampler->V; i++)
-      sampler->candidate[i] = (Candidate) { logits[i], i };
+      sampler->candidate[i] = (Candidate){ logits[i], i };
     penalize (sampler, context, n_context);
     qsort (sampler->candidate, sampler->V, sizeof (Candidate), by_falling_logit);
     chosen = sampler->candidate[sampler->temperature > 0 ? draw (sampler) : 0].id;

@@ -96,7 +96,7 @@ test_same_bits (void)
   };
   g_autoptr (Dsvl2Picture) picture = noise (1);
   const Dsvl2Ask seeing = question (&look, &picture, 16), talking = question (&talk, NULL, 16);
-  g_autoptr (Dsvl2Request) first[2] = { NULL, NULL };
+  Dsvl2Request *first[2];
 
   for (guint i = 0; i < G_N_ELEMENTS (options); i++) {
     g_autoptr (Dsvl2Engine) engine = open_engine (&options[i]);
@@ -117,7 +117,6 @@ test_same_bits (void)
   }
   dsvl2_request_unref (first[0]);
   dsvl2_request_unref (first[1]);
-  first[0] = first[1] = NULL;
 }
 
 /* A second question about a picture does not encode it again, and does not change what is answered. */
@@ -435,13 +434,13 @@ halve (char *contents, gsize *length)
   return contents;
 }
 
-/* Another width, spelt in as many digits. */
+/* Another size, spelt in as many digits. */
 static const char *
-other_hidden_size (char *contents, gsize *length)
+other_vocabulary (char *contents, gsize *length)
 {
-  char *key = strstr (contents, "\"hidden_size\": ");
+  char *key = strstr (contents, "\"vocab_size\": ");
 
-  key[strlen ("\"hidden_size\": ") + 1]++;
+  key[strlen ("\"vocab_size\": ") + 1]++;
   return contents;
 }
 
@@ -455,7 +454,7 @@ test_damaged_models (void)
   } cases[] = {
     { "config.json", leave_out, "config.json" },
     { "config.json", halve, "config.json" },
-    { "config.json", other_hidden_size, "the configuration asks for" },
+    { "config.json", other_vocabulary, "the configuration asks for" },
     { "processor_config.json", halve, "processor_config.json" },
     { "tokenizer.json", leave_out, "tokenizer.json" },
     { "tokenizer.json", halve, "tokenizer.json" },
