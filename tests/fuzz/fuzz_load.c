@@ -161,13 +161,15 @@ read_file (const char *path)
   return g_byte_array_new_take ((guint8 *) data, length);
 }
 
-/* Not g_file_set_contents (): it syncs. */
+/* Not g_file_set_contents (), which syncs, nor over an old file, which file systems sync too. */
 static void
 write_file (const char *dir, const char *name, const GByteArray *file)
 {
   g_autofree char *path = g_build_filename (dir, name, NULL);
-  FILE *f = g_fopen (path, "wb");
+  FILE *f;
 
+  g_remove (path);
+  f = g_fopen (path, "wb");
   g_assert_nonnull (f);
   g_assert_cmpuint (fwrite (file->data, 1, file->len, f), ==, file->len);
   g_assert_cmpint (fclose (f), ==, 0);
