@@ -1,7 +1,7 @@
 """Clips of the model's world: cars drive, people walk, the camera stands, pans or cuts.
 
-Writes NAME.webm (VP9) and beside it NAME.jsonl, a line a frame with what is in it. Everything follows
-from the seeds below. Needs GStreamer's command line tools and its good plugins.
+Writes NAME.webm (VP9) and beside it NAME.jsonl, a line a frame with what is in it (frames.py). Everything
+follows from the seeds below. Needs GStreamer's command line tools and its good plugins.
 
 usage: python3 -m recipe.clips OUTDIR [NAME ...]
 
@@ -18,7 +18,8 @@ import numpy as np
 from PIL import Image
 
 from . import backgrounds, sprites
-from .kinds import BICYCLE, BUS, CAR, CAT, DOG, HUES, KINDS, PERSON, REPAINTED, TRUCK
+from .frames import describe
+from .kinds import BICYCLE, BUS, CAR, CAT, DOG, HUES, PERSON, REPAINTED, TRUCK
 
 WIDTH, HEIGHT = 640, 360
 HORIZON = .3
@@ -110,15 +111,14 @@ def _cast_lane(rng, lane, kinds, looks):
     return actors
 
 
-def _describe(actor, number, box):
-    """A line's entry: the visible box in pixels, and how much of the object it is."""
+def _entry(actor, number, box):
+    """What the frame's line says of an actor, or None where it is out of the frame."""
     x0, y0, x1, y1 = box
-    left, top, right, bottom = max(x0, 0), max(y0, 0), min(x1, WIDTH), min(y1, HEIGHT)
-    if left >= right or top >= bottom:
+    seen = max(x0, 0), max(y0, 0), min(x1, WIDTH), min(y1, HEIGHT)
+    if seen[0] >= seen[2] or seen[1] >= seen[3]:
         return None
-    seen = (right - left) * (bottom - top) / ((x1 - x0) * (y1 - y0))
-    return {'roi_type': KINDS[actor.kind].name, 'id': number, 'x': left, 'y': top,
-            'w': right - left, 'h': bottom - top, 'visible': round(seen, 3)}
+    part = (seen[2] - seen[0]) * (seen[3] - seen[1]) / ((x1 - x0) * (y1 - y0))
+    return describe(actor.kind, number, seen, part)
 
 
 def _film(rng, shot, rate, first_id):
@@ -141,8 +141,8 @@ def _film(rng, shot, rate, first_id):
             x = round(actor.middle + actor.speed * t - camera - sprite.width / 2)
             y = actor.ground - sprite.height - (actor.step if n * 5 // rate % 2 else 0)
             picture.paste(sprite, (x, y), sprite)
-            seen = _describe(actor, number, (x, y, x + sprite.width, y + sprite.height))
-            objects += [seen] if seen else []
+            entry = _entry(actor, number, (x, y, x + sprite.width, y + sprite.height))
+            objects += [entry] if entry else []
         yield picture, objects
 
 
@@ -155,7 +155,7 @@ def film(clip):
 
 
 def encode(path, raw, rate):
-    """Raw RGB frames to VP9 in WebM; one thread, so that the same build encodes the same bytes."""
+    """Raw RGB frames to VP9 in WebM; one thread, so that the same build gives the same pictures."""
     subprocess.run(
         ['gst-launch-1.0', '-q', 'filesrc', f'location={raw}', '!',
          'rawvideoparse', f'width={WIDTH}', f'height={HEIGHT}', 'format=rgb', f'framerate={rate}/1', '!',

@@ -1,0 +1,187 @@
+"""The loop around every stage: seeded, resumable, on one or several processes.
+
+SPDX-License-Identifier: LGPL-2.1-or-later
+
+A step's data, rate and loss follow from the seed, the stage and the step's number alone, so a run that is
+interrupted goes on from its last save as if nothing had been. Several processes (ranks) share each batch
+and average their gradients; the result depends on how many they are.
+"""
+import math
+import multiprocessing
+import os
+import time
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+SAVE_EVERY = 100
+REPORT_EVERY = 25
+
+
+class Schedule(NamedTuple):
+    steps: int
+    batch: int            # pictures a step, all ranks together
+    rate: float
+    warm: int             # steps of rising rate; then it falls as a cosine to `end` of the full rate
+    end: float
+    average: float = .998    # of the exponential moving average of the weights
+
+    def rate_at(self, step):
+        fall = .5 * (1 + math.cos(math.pi * step / self.steps))
+        return self.rate * min(1, (step + 1) / self.warm) * (self.end + (1 - self.end) * fall)
+
+
+class Rank(NamedTuple):
+    """One of the processes that train together."""
+    index: int
+    count: int
+    gradients: torch.Tensor = None    # [count, n], shared
+    barrier: object = None
+
+    def average(self, parameters):
+        """Sets every rank's gradients to their mean."""
+        if self.count == 1:
+            return
+        own = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters])
+        self.gradients[self.index, :len(own)] = own
+        self.barrier.wait()
+        mean = self.gradients[:, :len(own)].mean(0)
+        self.barrier.wait()    # nobody writes before everybody has read
+        for p, gradient in zip(parameters, mean.split([p.numel() for p in parameters])):
+            p.grad = gradient.view_as(p)
+
+
+class Stage:
+    """What a stage brings to the loop. `modules` is a ModuleDict of all that is trained or saved."""
+    name = None
+    schedule = None
+
+    def __init__(self, work, seed, rank):
+        self.work, self.seed, self.rank = work, seed, rank
+
+    def groups(self):
+        """AdamW's parameter groups, each with `scale`, its part of the rate."""
+        raise NotImplementedError
+
+    def loss(self, step):
+        """The loss of this rank's part of the step's batch, and figures to report."""
+        raise NotImplementedError
+
+    @property
+    def share(self):
+        """Pictures of a batch that this rank takes."""
+        return self.schedule.batch // self.rank.count
+
+    @property
+    def weights_path(self):
+        return os.path.join(self.work, self.name + '.pt')
+
+    @property
+    def progress_path(self):
+        return os.path.join(self.work, self.name + '.progress.pt')
+
+    def generator(self, *numbers):
+        """Random numbers of this stage that depend on what is given only."""
+        return np.random.default_rng([self.seed, *self.name.encode(), *numbers])
+
+
+def decayed(modules, scale=1.):
+    """Two groups: matrices with weight decay, everything else without."""
+    named = [(name, p) for module in modules for name, p in module.named_parameters()]
+    matrices = [p for name, p in named if p.dim() >= 2 and 'pos_embed' not in name]
+    others = [p for name, p in named if p.dim() < 2 or 'pos_embed' in name]
+    return [{'params': matrices, 'weight_decay': .05, 'scale': scale},
+            {'params': others, 'weight_decay': 0., 'scale': scale}]
+
+
+def save(path, content):
+    """A file that is either the old one or the new one, whenever this is interrupted."""
+    torch.save(content, path + '.part')
+    os.replace(path + '.part', path)
+
+
+class _Report:
+    """Means of the figures since the last line."""
+
+    def __init__(self, stage):
+        self.stage, self.sums, self.start = stage, {}, time.monotonic()
+
+    def add(self, step, figures):
+        for name, value in figures.items():
+            self.sums[name] = self.sums.get(name, 0) + value
+        if step % REPORT_EVERY:
+            return
+        rate = REPORT_EVERY * self.stage.schedule.batch / (time.monotonic() - self.start)
+        means = ' '.join(f'{name} {total / REPORT_EVERY:.3f}' for name, total in self.sums.items())
+        print(f'{self.stage.name} {step}/{self.stage.schedule.steps} {rate:.1f} pictures/s {means}', flush=True)
+        self.sums, self.start = {}, time.monotonic()
+
+
+def _settle():
+    """One thread a process, and no time lost on numbers next to zero."""
+    np.finfo(np.float32), np.finfo(np.float64)    # numpy looks at its smallest numbers before they go
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+
+
+def _run(make, rank, stop_after):
+    _settle()
+    stage = make(rank)
+    schedule, modules = stage.schedule, stage.modules
+    modules.train()
+    optimizer = torch.optim.AdamW(stage.groups(), lr=schedule.rate, betas=(.9, .98))
+    parameters = [p for group in optimizer.param_groups for p in group['params']]
+    average = {name: value.clone() for name, value in modules.state_dict().items()}
+    step = 0
+    if os.path.exists(stage.progress_path):
+        saved = torch.load(stage.progress_path)
+        step, average = saved['step'], saved['average']
+        modules.load_state_dict(saved['modules'])
+        optimizer.load_state_dict(saved['optimizer'])
+    last = min(schedule.steps, step + stop_after) if stop_after else schedule.steps
+    report = _Report(stage)
+    while step < last:
+        for group in optimizer.param_groups:
+            group['lr'] = group['scale'] * schedule.rate_at(step)
+        loss, figures = stage.loss(step)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        rank.average(parameters)
+        if torch.isfinite(torch.nn.utils.clip_grad_norm_(parameters, 1.)):
+            optimizer.step()
+        step += 1
+        keep = min(schedule.average, step / (step + 20))
+        for name, value in modules.state_dict().items():
+            average[name].lerp_(value, 1 - keep)
+        if rank.index == 0:
+            report.add(step, {'loss': loss.item(), **figures})
+            if step % SAVE_EVERY == 0 or step == last:
+                save(stage.progress_path, {'step': step, 'modules': modules.state_dict(),
+                                           'average': average, 'optimizer': optimizer.state_dict()})
+    if rank.index == 0 and step == schedule.steps:
+        save(stage.weights_path, {'last': modules.state_dict(), 'average': average})
+        os.remove(stage.progress_path)
+
+
+def run(make, size, ranks=1, stop_after=0):
+    """Trains the stage that make (rank) gives until its end, or for `stop_after` steps more. `size` is at
+    least the number of its parameters."""
+    if ranks == 1:
+        _run(make, Rank(0, 1), stop_after)
+        return
+    context = multiprocessing.get_context('fork')
+    gradients, barrier = torch.zeros(ranks, size).share_memory_(), context.Barrier(ranks)
+    processes = [context.Process(target=_run, args=(make, Rank(i, ranks, gradients, barrier), stop_after))
+                 for i in range(ranks)]
+    for process in processes:
+        process.start()
+    try:
+        while any(process.is_alive() for process in processes):
+            time.sleep(1)
+            if any(process.exitcode for process in processes):
+                raise SystemExit('A training process ended early; start the command again to go on')
+    finally:
+        for process in processes:
+            process.terminate()    # those that would wait for the others for ever
+            process.join()
