@@ -32,15 +32,16 @@ struct _Pretokenizer {
 /* --- patterns ----------------------------------------------------------------------------------- */
 
 /* Members of classes whose escapes the two libraries disagree on. PCRE2's \s has U+180E, no white space
- * since Unicode 6.3; its \w lacks marks and connectors. */
+ * since Unicode 6.3; its \w lacks marks and connectors. Oniguruma's \w has Latin-1's raised numbers and
+ * fractions, except in brackets. */
 #define SPACE "\\t-\\r\\x85\\p{Z}"
 #define NOT_SPACE                                                                                      \
   "\\x00-\\x08\\x0e-\\x1f!-\\x84\\x86-\\x9f\\xa1-\\x{167f}\\x{1681}-\\x{1fff}\\x{200b}-\\x{2027}"      \
   "\\x{202a}-\\x{202e}\\x{2030}-\\x{205e}\\x{2060}-\\x{2fff}\\x{3001}-\\x{10ffff}"
 #define WORD                                                                                           \
-  "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\xb2\\xb3\\xb9\\xbc-\\xbe\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{"      \
-  "1f149}"                                                                                             \
-  "\\x{1f150}-\\x{1f169}\\x{1f170}-\\x{1f189}"
+  "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}\\x{1f150}-\\x{1f169}"     \
+  "\\x{1f170}-\\x{1f189}"
+#define LATIN_NUMBERS "\\xb2\\xb3\\xb9\\xbc-\\xbe"
 
 /* What follows a backslash at p: appends its translation, returns what is behind it; NULL: unknown. */
 static const char *
@@ -52,8 +53,8 @@ translate_escape (GString *out, const char *p, bool in_class)
   } renamed[] = {
     { 's', SPACE, "[" SPACE "]" },
     { 'S', NOT_SPACE, "[" NOT_SPACE "]" },
-    { 'w', WORD, "[" WORD "]" },
-    { 'W', NULL, "[^" WORD "]" },
+    { 'w', WORD, "[" WORD LATIN_NUMBERS "]" },
+    { 'W', NULL, "[^" WORD LATIN_NUMBERS "]" },
     { 'h', "0-9A-Fa-f", "[0-9A-Fa-f]" },
     { 'H', NULL, "[^0-9A-Fa-f]" },
     { 'v', "\\x0b", "\\x0b" },

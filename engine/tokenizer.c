@@ -328,9 +328,10 @@ read_added_token (Tokenizer *t, const Section *s, JsonObject *vocab, GHashTable 
     return;
 
   known = vocabulary_find (vocab, a.text);
-  if (known >= 0 ? known != a.id : t->token[a.id].bytes != NULL)
-    section_fail (s, DSVL2_ERROR_FILE, "id",
-        "is %d, which is another token's, or the vocabulary's is other", a.id);
+  if (known >= 0 && known != a.id)
+    section_fail (s, DSVL2_ERROR_FILE, "id", "is %d, the vocabulary has this token as %d", a.id, known);
+  else if (known < 0 && t->token[a.id].bytes != NULL)
+    section_fail (s, DSVL2_ERROR_FILE, "id", "is %d, which is another token's", a.id);
   else if (!g_hash_table_add (seen, (gpointer) a.text))
     section_fail (s, DSVL2_ERROR_FILE, "content", "is there twice");
   else
