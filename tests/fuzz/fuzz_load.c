@@ -4,7 +4,7 @@
  *   fuzz_load KIND FILE...                     each file as it is (what a fuzzer found, or starts from)
  *   fuzz_load KIND --mutate N [--seed S] FILE... N changes of them, the same for the same seed
  *
- * KIND is "config", "processor" or "safetensors". Run it under address and undefined-behaviour checks. */
+ * KIND is "config", "processor", "safetensors", "index" or "model". Run it under address and undefined-behaviour checks. */
 #include "engine/config.h"
 #include "engine/safetensors.h"
 
@@ -67,6 +67,25 @@ try_safetensors (const char *dir)
   return st != NULL;
 }
 
+/* A whole model whose configuration was changed: what the checks let through fits the weights and answers a
+ * question, or opening it fails. */
+static bool
+try_model (const char *dir)
+{
+  const Dsvl2Message message = { DSVL2_ROLE_USER, "What is this?" };
+  const Dsvl2Ask ask = { .messages = &message, .n_messages = 1, .sampling.max_new_tokens = 2 };
+  const Dsvl2EngineOptions options = { .device = "cpu", .threads = 1, .kv_bytes = 1 << 20 };
+  g_autoptr (GError) error = NULL;
+  g_autoptr (Dsvl2Model) model = dsvl2_model_open (dir, &error);
+  g_autoptr (Dsvl2Engine) engine = model != NULL ? dsvl2_engine_open (model, &options, &error) : NULL;
+  g_autoptr (Dsvl2Request) request = engine != NULL ? dsvl2_engine_submit (engine, &ask, &error) : NULL;
+
+  check (request != NULL, error);
+  if (request != NULL)
+    dsvl2_request_wait (request);
+  return request != NULL;
+}
+
 static const struct {
   const char *name, *file;
   bool (*try) (const char *dir);
@@ -74,6 +93,8 @@ static const struct {
   { "config", "config.json", try_config },
   { "processor", "processor_config.json", try_config },
   { "safetensors", "model.safetensors", try_safetensors },
+  { "index", "model.safetensors.index.json", try_safetensors },
+  { "model", "config.json", try_model },
 };
 
 /* --- changes ------------------------------------------------------------------------------------ */
@@ -82,6 +103,9 @@ static const char *const pieces[] = { "{", "}", "[", "]", "\"", ",", ":", "null"
   "1e999", "2147483648", "9223372036854775807", "99999999999999999999", "0.5", "\\u0000", "\\ud800",
   "\xff", "[[[[[[[[", "{\"a\":", "\"dtype\":\"F32\"", "\"shape\":[0]", "\"data_offsets\":[0,0]", "\"\"",
   "/*" };
+
+static const char *const numbers[] = { "0", "1", "2", "3", "7", "12", "16", "24", "64", "127", "4095",
+  "32768", "65536", "1048576", "-1", "0.1", "1e-9", "null" };
 
 /* Where a change strikes: in the text of the first 4 KB as a rule, for data has no meaning here. */
 static guint
@@ -102,6 +126,20 @@ insert (GByteArray *file, guint at, const guint8 *piece, guint length)
   memcpy (file->data + at, piece, length);
 }
 
+/* The number at or behind `at` becomes another. */
+static void
+change_number (GByteArray *file, guint at, const char *number)
+{
+  guint end;
+
+  while (at < file->len && !g_ascii_isdigit (file->data[at]))
+    at++;
+  for (end = at; end < file->len && g_ascii_isdigit (file->data[end]);)
+    end++;
+  g_byte_array_remove_range (file, at, end - at);
+  insert (file, at, (const guint8 *) number, strlen (number));
+}
+
 static void
 mutate (GByteArray *file, GRand *random)
 {
@@ -113,7 +151,7 @@ mutate (GByteArray *file, GRand *random)
     insert (file, 0, (const guint8 *) piece, strlen (piece));
     return;
   }
-  switch (g_rand_int_range (random, 0, 7)) {
+  switch (g_rand_int_range (random, 0, 10)) {
     case 0:
       file->data[at] ^= 1 << g_rand_int_range (random, 0, 8);
       break;
@@ -137,6 +175,11 @@ mutate (GByteArray *file, GRand *random)
       insert (file, at, copy, length);
       break;
     }
+    case 6:
+    case 7:
+    case 8:
+      change_number (file, at, numbers[g_rand_int_range (random, 0, G_N_ELEMENTS (numbers))]);
+      break;
     default:
       if (g_rand_int_range (random, 0, 4) == 0)
         g_byte_array_set_size (file, at);
@@ -177,12 +220,15 @@ write_file (const char *dir, const char *name, const GByteArray *file)
 
 /* The other files of the seed's folder that opening this one needs. */
 static void
-copy_siblings (const char *dir, const char *path)
+copy_siblings (guint kind, const char *dir, const char *path)
 {
-  static const char *const names[] = { "config.json", "processor_config.json" };
+  static const char *const names[] = { "config.json", "processor_config.json", "tokenizer.json",
+    "model-00001-of-000002.safetensors", "model-00002-of-000002.safetensors",
+    "model.safetensors.index.json" };
   g_autofree char *from = g_path_get_dirname (path);
 
-  for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
+  /* the last would win over model.safetensors */
+  for (guint i = 0; i < G_N_ELEMENTS (names) - (strcmp (kinds[kind].name, "safetensors") == 0); i++) {
     g_autofree char *sibling = g_build_filename (from, names[i], NULL);
     g_autoptr (GByteArray) file =
         g_file_test (sibling, G_FILE_TEST_EXISTS) ? read_file (sibling) : NULL;
@@ -201,7 +247,7 @@ run (guint kind, const char *dir, const char *path, int mutations, GRand *random
 
   if (seed == NULL)
     return -1;
-  copy_siblings (dir, path);
+  copy_siblings (kind, dir, path);
   write_file (dir, kinds[kind].file, seed);
   if (mutations == 0)
     return kinds[kind].try (dir);
@@ -220,10 +266,11 @@ run (guint kind, const char *dir, const char *path, int mutations, GRand *random
 static void
 remove_folder (const char *dir)
 {
-  static const char *const names[] = { "config.json", "processor_config.json", "model.safetensors" };
+  g_autoptr (GDir) entries = g_dir_open (dir, 0, NULL);
+  const char *name;
 
-  for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
-    g_autofree char *path = g_build_filename (dir, names[i], NULL);
+  while ((name = g_dir_read_name (entries)) != NULL) {
+    g_autofree char *path = g_build_filename (dir, name, NULL);
 
     g_remove (path);
   }
@@ -253,7 +300,7 @@ main (int argc, char **argv)
   while (argc > 1 && kind < G_N_ELEMENTS (kinds) && strcmp (kinds[kind].name, argv[1]) != 0)
     kind++;
   if (argc < 3 || kind == G_N_ELEMENTS (kinds)) {
-    g_printerr ("config, processor or safetensors was expected, and files\n");
+    g_printerr ("A kind, config, processor, safetensors, index or model, was expected, and files\n");
     return 2;
   }
   dir = g_dir_make_tmp ("dsvl2-fuzz-XXXXXX", &error);
