@@ -17,7 +17,9 @@ typedef struct {
 
 struct _Drawing {
   PangoContext *pango;
+  GstVideoInfo info;
   int width, height;
+  gboolean yuv; /* the picture is AYUV, as the frames are YCbCr */
   DrawStyle style;
   GArray *boxes; /* of Box */
   GString *caption;
@@ -76,16 +78,19 @@ drawing_get_count (const Drawing *d)
 /* --- what is to be seen --- */
 
 void
-drawing_begin (Drawing *d, int width, int height, const DrawStyle *style)
+drawing_begin (Drawing *d, const GstVideoInfo *info, gboolean blend, const DrawStyle *style)
 {
   g_free (d->style.font);
   d->style = *style;
   d->style.font = g_strdup (style->font);
-  d->width = width;
-  d->height = height;
+  d->info = *info;
+  d->width = GST_VIDEO_INFO_WIDTH (info);
+  d->height = GST_VIDEO_INFO_HEIGHT (info);
+  d->yuv = blend && GST_VIDEO_INFO_IS_YUV (info);
   g_array_set_size (d->boxes, 0);
   g_string_truncate (d->caption, 0);
-  g_string_printf (d->key, "%d %d %u %d %s\n", width, height, style->line_width, style->caption_place,
+  g_string_printf (d->key, "%d %d %d %d %d %u %d %s\n", d->width, d->height, d->yuv,
+      info->colorimetry.matrix, info->colorimetry.range, style->line_width, style->caption_place,
       style->font != NULL ? style->font : "");
 }
 
@@ -272,7 +277,7 @@ static void
 draw_all (Drawing *d, cairo_t *cr)
 {
   const double line =
-      d->style.line_width > 0 ? d->style.line_width : MAX (2, round (d->height / 300.0));
+      d->style.line_width > 0 ? d->style.line_width : MAX (2, round (d->height / 260.0));
   const double tag = CLAMP (d->height / 38.0, 10, 60), caption = CLAMP (d->height / 27.0, 11, 80);
   g_autoptr (GArray) placed = g_array_new (FALSE, FALSE, sizeof (Rect));
 
@@ -290,6 +295,33 @@ draw_all (Drawing *d, cairo_t *cr)
 }
 
 /* --- from pixels to a composition --- */
+
+/* Premultiplied RGB, as Cairo draws it, to AYUV in the frame's own matrix and range, in place. */
+static void
+to_ayuv (guint8 *data, gsize n_pixels, const GstVideoColorimetry *colours)
+{
+  const gboolean full = colours->range == GST_VIDEO_COLOR_RANGE_0_255;
+  const double black = full ? 0 : 16, white = full ? 255 : 219, chroma = full ? 255 : 224;
+  double kr = 0.299, kb = 0.114;
+
+  gst_video_color_matrix_get_Kr_Kb (colours->matrix, &kr, &kb);
+  for (gsize i = 0; i < n_pixels; i++) {
+    const guint32 argb = ((guint32 *) data)[i];
+    const double alpha = argb >> 24;
+    guint8 *ayuv = data + 4 * i;
+
+    if (argb == 0)
+      continue;
+    const double r = MIN ((argb >> 16 & 255) / alpha, 1), g = MIN ((argb >> 8 & 255) / alpha, 1),
+                 b = MIN ((argb & 255) / alpha, 1);
+    const double y = kr * r + (1 - kr - kb) * g + kb * b;
+
+    ayuv[0] = (guint8) alpha;
+    ayuv[1] = (guint8) (black + white * y + 0.5);
+    ayuv[2] = (guint8) MIN (128.5 + chroma * (b - y) / (2 * (1 - kb)), 255);
+    ayuv[3] = (guint8) MIN (128.5 + chroma * (r - y) / (2 * (1 - kr)), 255);
+  }
+}
 
 /* First and last column with anything in it; FALSE for an empty row. */
 static gboolean
@@ -310,7 +342,7 @@ row_extent (const guint32 *row, int width, int *first, int *last)
 
 /* Rows y0 … y1 and columns x0 … x1 of the pixels, in place. */
 static GstVideoOverlayRectangle *
-cut (GstBuffer *pixels, int stride, int x0, int y0, int x1, int y1)
+cut (const Drawing *d, GstBuffer *pixels, int stride, int x0, int y0, int x1, int y1)
 {
   const guint w = (guint) (x1 - x0), h = (guint) (y1 - y0);
   gsize offset[GST_VIDEO_MAX_PLANES] = { (gsize) x0 * 4 };
@@ -320,9 +352,10 @@ cut (GstBuffer *pixels, int stride, int x0, int y0, int x1, int y1)
   GstVideoOverlayRectangle *rectangle;
 
   gst_buffer_add_video_meta_full (part, GST_VIDEO_FRAME_FLAG_NONE,
-      GST_VIDEO_OVERLAY_COMPOSITION_FORMAT_RGB, w, h, 1, offset, strides);
+      d->yuv ? GST_VIDEO_OVERLAY_COMPOSITION_FORMAT_YUV : GST_VIDEO_OVERLAY_COMPOSITION_FORMAT_RGB, w,
+      h, 1, offset, strides);
   rectangle = gst_video_overlay_rectangle_new_raw (part, x0, y0, w, h,
-      GST_VIDEO_OVERLAY_FORMAT_FLAG_PREMULTIPLIED_ALPHA);
+      d->yuv ? GST_VIDEO_OVERLAY_FORMAT_FLAG_NONE : GST_VIDEO_OVERLAY_FORMAT_FLAG_PREMULTIPLIED_ALPHA);
   gst_buffer_unref (part);
   return rectangle;
 }
@@ -330,8 +363,9 @@ cut (GstBuffer *pixels, int stride, int x0, int y0, int x1, int y1)
 /* Blending a rectangle costs as much as its rows are many, so rows without anything are left out. Edges
  * are even: chroma is shared by two pixels. */
 static GstVideoOverlayComposition *
-compose (GstBuffer *pixels, const guint8 *data, int stride, int width, int height)
+compose (const Drawing *d, GstBuffer *pixels, const guint8 *data)
 {
+  const int width = d->width, height = d->height, stride = 4 * width;
   GstVideoOverlayComposition *composition = NULL;
   int first = width, last = -1, start = -1;
 
@@ -345,7 +379,7 @@ compose (GstBuffer *pixels, const guint8 *data, int stride, int width, int heigh
     if (start >= 0 && (!any || y + 2 >= height)) {
       const int end = MIN (any ? y + 2 : y, height);
       GstVideoOverlayRectangle *r =
-          cut (pixels, stride, first & ~1, start, MIN ((last + 2) & ~1, width), end);
+          cut (d, pixels, stride, first & ~1, start, MIN ((last + 2) & ~1, width), end);
 
       if (composition == NULL)
         composition = gst_video_overlay_composition_new (r);
@@ -378,7 +412,9 @@ draw_picture (Drawing *d)
   cairo_destroy (cr);
   cairo_surface_flush (surface);
   cairo_surface_destroy (surface);
-  composition = compose (pixels, map.data, stride, d->width, d->height);
+  if (d->yuv)
+    to_ayuv (map.data, map.size / 4, &d->info.colorimetry);
+  composition = compose (d, pixels, map.data);
   gst_buffer_unmap (pixels, &map);
   gst_buffer_unref (pixels);
   d->count++;

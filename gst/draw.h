@@ -26,8 +26,9 @@ typedef struct _Drawing Drawing;
 Drawing *drawing_new (void);
 void drawing_free (Drawing *d);
 
-/* drawing_begin: what follows is one frame of width × height; drawing_end () tells what is over it. */
-void drawing_begin (Drawing *d, int width, int height, const DrawStyle *style);
+/* drawing_begin: what follows is over one frame of that size. With `blend` the picture is made to be blended
+ * into frames of that format: in their own colours, so that blending need not convert it each time. */
+void drawing_begin (Drawing *d, const GstVideoInfo *info, gboolean blend, const DrawStyle *style);
 /* Pixels, anywhere; confidence below 0 is unknown. Beyond DRAW_MAX_BOXES they are passed over. */
 void drawing_add_box (Drawing *d, guint x, guint y, guint w, guint h, const char *label,
     double confidence);

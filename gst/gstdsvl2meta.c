@@ -38,10 +38,8 @@ gst_dsvl2_clean_text (const char *text, glong max_chars)
       continue;
     }
     if (chars + space >= max_chars) {
-      const char *last = g_utf8_find_prev_char (clean->str, clean->str + clean->len);
-
-      if (last != NULL)
-        g_string_truncate (clean, last - clean->str);
+      if (chars >= max_chars)
+        g_string_truncate (clean, g_utf8_offset_to_pointer (clean->str, max_chars - 1) - clean->str);
       g_string_append (clean, "…");
       break;
     }

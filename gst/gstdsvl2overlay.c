@@ -119,18 +119,14 @@ gst_dsvl2_overlay_transform_caps (GstBaseTransform *trans, GstPadDirection direc
   return filtered;
 }
 
-static gboolean
-query_attaches (GstQuery *query)
-{
-  return gst_query_find_allocation_meta (query, GST_VIDEO_OVERLAY_COMPOSITION_META_API_TYPE, NULL);
-}
-
+/* Whether downstream takes overlays beside the pixels and draws them itself. */
 static gboolean
 downstream_attaches (GstDsvl2Overlay *self, GstCaps *caps)
 {
   GstQuery *query = gst_query_new_allocation (caps, FALSE);
   const gboolean attaches =
-      gst_pad_peer_query (GST_BASE_TRANSFORM_SRC_PAD (self), query) && query_attaches (query);
+      gst_pad_peer_query (GST_BASE_TRANSFORM_SRC_PAD (self), query) &&
+      gst_query_find_allocation_meta (query, GST_VIDEO_OVERLAY_COMPOSITION_META_API_TYPE, NULL);
 
   gst_query_unref (query);
   return attaches;
@@ -156,21 +152,13 @@ gst_dsvl2_overlay_fixate_caps (GstBaseTransform *trans, GstPadDirection directio
 }
 
 static gboolean
-gst_dsvl2_overlay_decide_allocation (GstBaseTransform *trans, GstQuery *query)
-{
-  GstDsvl2Overlay *self = GST_DSVL2_OVERLAY (trans);
-  GstCaps *caps;
-
-  gst_query_parse_allocation (query, &caps, NULL);
-  self->attach = caps != NULL && has_overlay (caps, 0) && query_attaches (query);
-  GST_DEBUG_OBJECT (self, "overlays are %s", self->attach ? "attached" : "blended");
-  return GST_BASE_TRANSFORM_CLASS (parent_class)->decide_allocation (trans, query);
-}
-
-static gboolean
 gst_dsvl2_overlay_set_caps (GstBaseTransform *trans, GstCaps *incaps, GstCaps *outcaps)
 {
-  return gst_video_info_from_caps (&GST_DSVL2_OVERLAY (trans)->info, incaps);
+  GstDsvl2Overlay *self = GST_DSVL2_OVERLAY (trans);
+
+  self->attach = has_overlay (outcaps, 0) && downstream_attaches (self, outcaps);
+  GST_DEBUG_OBJECT (self, "drawings are %s", self->attach ? "attached" : "blended");
+  return gst_video_info_from_caps (&self->info, incaps);
 }
 
 /* --- what is on a buffer --- */
@@ -206,8 +194,7 @@ picture_of (GstDsvl2Overlay *self, GstBuffer *buffer)
   style.font = g_strdup (style.font);
   GST_OBJECT_UNLOCK (self);
 
-  drawing_begin (self->drawing, GST_VIDEO_INFO_WIDTH (&self->info), GST_VIDEO_INFO_HEIGHT (&self->info),
-      &style);
+  drawing_begin (self->drawing, &self->info, !self->attach, &style);
   g_free (style.font);
   while ((meta = gst_buffer_iterate_meta_filtered (buffer, &state,
               GST_VIDEO_REGION_OF_INTEREST_META_API_TYPE)) != NULL)
@@ -408,7 +395,6 @@ gst_dsvl2_overlay_class_init (GstDsvl2OverlayClass *klass)
   trans->set_caps = GST_DEBUG_FUNCPTR (gst_dsvl2_overlay_set_caps);
   trans->transform_caps = GST_DEBUG_FUNCPTR (gst_dsvl2_overlay_transform_caps);
   trans->fixate_caps = GST_DEBUG_FUNCPTR (gst_dsvl2_overlay_fixate_caps);
-  trans->decide_allocation = GST_DEBUG_FUNCPTR (gst_dsvl2_overlay_decide_allocation);
   trans->transform_ip = GST_DEBUG_FUNCPTR (gst_dsvl2_overlay_transform_ip);
   /* Every buffer may have something to draw, whatever the caps. */
   trans->passthrough_on_same_caps = FALSE;
