@@ -132,30 +132,6 @@ bind_host (Binder *b, Weight *w, WeightType type, int O, int I)
   return memory;
 }
 
-float
-tensor_element (const void *data, TensorType type, gsize i)
-{
-  union {
-    guint32 bits;
-    float value;
-  } u;
-
-  if (type == TENSOR_F32)
-    return ((const float *) data)[i];
-  const guint16 half = ((const guint16 *) data)[i];
-  if (type == TENSOR_BF16) {
-    u.bits = (guint32) half << 16;
-    return u.value;
-  }
-  /* F16: the exponent's bias moves from 15 to 127, which a product with 2^112 does, subnormals too. */
-  u.bits = (guint32) (half & 0x7fff) << 13;
-  u.value *= 0x1p112f;
-  if ((half & 0x7c00) == 0x7c00)
-    u.bits |= 0x7f800000;
-  u.bits |= (guint32) (half & 0x8000) << 16;
-  return u.value;
-}
-
 void *
 bind_memory (Binder *b, gsize bytes)
 {
@@ -180,9 +156,10 @@ bind_vector_named (Binder *b, const float **v, int n, const char *name)
 
   if (memory == NULL)
     return;
+  const Weight elements = { .data = tensor->data, .type = tensor_weight_type (tensor), .O = 1, .I = n };
   g_autofree float *host = g_new (float, n);
   for (int i = 0; i < n; i++)
-    host[i] = tensor_element (tensor->data, tensor->type, i);
+    host[i] = weight_at (&elements, i);
   b->ops->upload (b->ops, memory, host, n * sizeof (float));
   *v = memory;
 }

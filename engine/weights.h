@@ -45,9 +45,6 @@ void bind_computed (Binder *b, Weight *w);
 void *bind_memory (Binder *b, gsize bytes);
 
 WeightType tensor_weight_type (const Tensor *tensor);
-/* One element of a tensor as float32. */
-float tensor_element (const void *data, TensorType type, gsize i);
-
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (WeightStore, weight_store_free)
 
 #endif

@@ -50,6 +50,48 @@ weight_bytes (const Weight *w)
   return (size_t) w->O * w->I * weight_type_size (w->type);
 }
 
+static inline float
+f32_of_bits (uint32_t bits)
+{
+  union {
+    uint32_t u;
+    float f;
+  } v = { bits };
+  return v.f;
+}
+
+static inline float
+f32_of_bf16 (uint16_t h)
+{
+  return f32_of_bits ((uint32_t) h << 16);
+}
+
+static inline float
+f32_of_f16 (uint16_t h)
+{
+  const uint32_t sign = (uint32_t) (h & 0x8000) << 16, rest = h & 0x7fff;
+
+  if (rest >= 0x7c00) /* infinity, NaN */
+    return f32_of_bits (sign | 0x7f800000 | (rest & 0x3ff) << 13);
+  if (rest >= 0x400)
+    return f32_of_bits (sign | ((rest << 13) + (112u << 23)));
+  return (sign ? -1 : 1) * (float) rest * 0x1p-24f; /* zero, subnormal */
+}
+
+/* Element i of a matrix's data. */
+static inline float
+weight_at (const Weight *w, size_t i)
+{
+  switch (w->type) {
+    case WEIGHT_F16:
+      return f32_of_f16 (((const uint16_t *) w->data)[i]);
+    case WEIGHT_BF16:
+      return f32_of_bf16 (((const uint16_t *) w->data)[i]);
+    default:
+      return ((const float *) w->data)[i];
+  }
+}
+
 /* What linear does to its sum before storing it. */
 enum {
   EPI_GELU_TANH = 1 << 0, /* 0.5 v (1 + tanh (√(2/π) (v + 0.044715 v³))), after the bias */
