@@ -16,8 +16,8 @@ typedef struct {
 
   Media *media;
   FILE *lines;
-  GstSample *best; /* the annotated frame with most objects so far */
-  int best_objects;
+  GstSample *best; /* the annotated frame that shows most so far */
+  double best_sureness;
   guint n_answers, n_objects;
 } Annotate;
 
@@ -55,7 +55,7 @@ parse_options (Annotate *a, int *argc, char ***argv, GError **error)
     { "json", 'j', 0, G_OPTION_ARG_FILENAME, &a->json,
         "write a line of JSON an answer; - is standard output", "FILE" },
     { "picture", 0, 0, G_OPTION_ARG_FILENAME, &a->picture,
-        "write the annotated frame with most objects, a PNG", "FILE" },
+        "write the annotated frame with most and surest objects, a PNG", "FILE" },
     { "set", 's', 0, G_OPTION_ARG_FILENAME_ARRAY, &a->set,
         "set any property of dsvl2infer, e.g. max-new-tokens=100", "NAME=VALUE" },
     { "quiet", 'q', 0, G_OPTION_ARG_NONE, &a->quiet, "do not print the answers", NULL },
@@ -78,24 +78,40 @@ parse_options (Annotate *a, int *argc, char ***argv, GError **error)
   return parsed;
 }
 
-/* Keeps the annotated frame that shows most: called for each one, before it is encoded. */
+/* Many objects, and sure ones: the sum of their confidences. */
+static double
+sureness (const GstStructure *result)
+{
+  const GValue *objects = gst_structure_get_value (result, "objects");
+  double sum = 0, confidence;
+
+  for (guint i = 0; objects != NULL && i < gst_value_array_get_size (objects); i++) {
+    const GValue *object = gst_value_array_get_value (objects, i);
+
+    if (gst_structure_get_double (gst_value_get_structure (object), "confidence", &confidence))
+      sum += confidence;
+  }
+  return sum;
+}
+
+/* Keeps the frame that shows most: called for each one that is annotated, before it is encoded. */
 static GstPadProbeReturn
 on_annotated_frame (GstPad *pad, GstPadProbeInfo *info, gpointer user_data)
 {
   Annotate *a = user_data;
   GstBuffer *buffer = GST_PAD_PROBE_INFO_BUFFER (info);
   GstCustomMeta *meta = gst_buffer_get_custom_meta (buffer, "dsvl2-result");
-  int n_objects = 0;
+  double sure;
 
   if (meta == NULL)
     return GST_PAD_PROBE_OK;
-  gst_structure_get_int (gst_custom_meta_get_structure (meta), "n-objects", &n_objects);
-  if (a->best == NULL || n_objects > a->best_objects) {
+  sure = sureness (gst_custom_meta_get_structure (meta));
+  if (a->best == NULL || sure > a->best_sureness) {
     g_autoptr (GstCaps) caps = gst_pad_get_current_caps (pad);
 
     g_clear_pointer (&a->best, gst_sample_unref);
     a->best = gst_sample_new (buffer, caps, NULL, NULL);
-    a->best_objects = n_objects;
+    a->best_sureness = sure;
   }
   return GST_PAD_PROBE_OK;
 }
