@@ -69,12 +69,36 @@ void rope_fill_c (Ops *k);
 void routing_fill_c (Ops *k);
 void rows_fill_c (Ops *k);
 
+void attention_fill_avx2 (Ops *k);
+void frames_fill_avx2 (Ops *k);
+void logits_fill_avx2 (Ops *k);
+void norm_fill_avx2 (Ops *k);
+void patches_fill_avx2 (Ops *k);
+void rope_fill_avx2 (Ops *k);
+void rows_fill_avx2 (Ops *k);
+void tiles_fill_avx2 (Ops *k);
+
+void attention_fill_avx512 (Ops *k);
+void frames_fill_avx512 (Ops *k);
+void logits_fill_avx512 (Ops *k);
+void norm_fill_avx512 (Ops *k);
+void patches_fill_avx512 (Ops *k);
+void rope_fill_avx512 (Ops *k);
+void rows_fill_avx512 (Ops *k);
+void tiles_fill_avx512 (Ops *k);
+
 /* --- numbers ------------------------------------------------------------------------------------- */
 
 static inline int
 min_int (int a, int b)
 {
   return a < b ? a : b;
+}
+
+static inline int
+clamp_int (int v, int low, int high)
+{
+  return v < low ? low : v > high ? high : v;
 }
 
 static inline int

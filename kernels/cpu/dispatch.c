@@ -82,8 +82,10 @@ static const Fill fills[N_ISAS][16] = {
   [ISA_C] = { memory_fill, attention_fill_c, experts_fill_c, frames_fill_c, linear_fill_c,
       logits_fill_c, norm_fill_c, patches_fill_c, rope_fill_c, routing_fill_c, rows_fill_c },
 #if defined __x86_64__
-  [ISA_AVX2] = { linear_fill_avx2 },
-  [ISA_AVX512] = { linear_fill_avx512 },
+  [ISA_AVX2] = { attention_fill_avx2, frames_fill_avx2, linear_fill_avx2, logits_fill_avx2,
+      norm_fill_avx2, patches_fill_avx2, rope_fill_avx2, rows_fill_avx2, tiles_fill_avx2 },
+  [ISA_AVX512] = { attention_fill_avx512, frames_fill_avx512, linear_fill_avx512, logits_fill_avx512,
+      norm_fill_avx512, patches_fill_avx512, rope_fill_avx512, rows_fill_avx512, tiles_fill_avx512 },
 #endif
 };
 

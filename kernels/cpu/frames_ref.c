@@ -79,7 +79,7 @@ rgb_bytes (const Frame *frame)
 static size_t
 across_bytes (const Frame *frame, const Canvas *canvas)
 {
-  return 3 * frame_round_up (frame->height) * frame_round_up (canvas->inner_width);
+  return 3 * frame_round_up (frame->height) * frame_round_up (canvas->inner_width) + FRAME_BLOCK;
 }
 
 size_t
