@@ -60,8 +60,6 @@ void attention_fill_c (Ops *k);
 void experts_fill_c (Ops *k);
 void frames_fill_c (Ops *k);
 void linear_fill_c (Ops *k);
-void linear_fill_avx2 (Ops *k); /* and experts */
-void linear_fill_avx512 (Ops *k);
 void logits_fill_c (Ops *k);
 void norm_fill_c (Ops *k);
 void patches_fill_c (Ops *k);
@@ -71,6 +69,7 @@ void rows_fill_c (Ops *k);
 
 void attention_fill_avx2 (Ops *k);
 void frames_fill_avx2 (Ops *k);
+void linear_fill_avx2 (Ops *k); /* and experts */
 void logits_fill_avx2 (Ops *k);
 void norm_fill_avx2 (Ops *k);
 void patches_fill_avx2 (Ops *k);
@@ -80,6 +79,7 @@ void tiles_fill_avx2 (Ops *k);
 
 void attention_fill_avx512 (Ops *k);
 void frames_fill_avx512 (Ops *k);
+void linear_fill_avx512 (Ops *k); /* and experts */
 void logits_fill_avx512 (Ops *k);
 void norm_fill_avx512 (Ops *k);
 void patches_fill_avx512 (Ops *k);

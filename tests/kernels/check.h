@@ -50,14 +50,18 @@ bool run_again (Run *r);
 /* How many of T rows to give it next, t being done. */
 int run_rows (const Run *r, int t, int T);
 
-/* A random integer below n. */
+/* A random integer below n; a random float, about 1. */
 int run_random (Run *r, int n);
+float run_random_float (Run *r);
 
 /* Input in the back end's memory: random floats, a random matrix whose numbers are about 1 / √I, a copy
  * of `bytes` bytes aligned to `align`. */
 const float *run_floats (Run *r, size_t n, Spread spread);
 Weight run_weight (Run *r, WeightType type, int O, int I, Spread spread);
 const void *run_input (Run *r, const void *host, size_t bytes, size_t align);
+
+/* The same in the host's own memory: frames. */
+const void *run_host_input (Run *r, const void *host, size_t bytes);
 
 /* Memory that the op may write, of no interest afterwards. */
 void *run_scratch (Run *r, size_t bytes);
@@ -66,6 +70,9 @@ void *run_scratch (Run *r, size_t bytes);
  * may add to it or work in place. */
 float *run_output (Run *r, int rows, int width, Spread spread);
 int32_t *run_output_ints (Run *r, int rows, int width);
+
+/* For checks without a Run: a copy in the back end's memory, which k->free() takes. */
+void *copy_in (Ops *k, const void *host, size_t bytes);
 
 /* What the check says of one op. */
 typedef struct {
@@ -80,6 +87,7 @@ typedef struct {
 } OpCheck;
 
 /* NULL-terminated by .op, one for each file of checks. */
-extern const OpCheck experts_checks[], linear_checks[];
+extern const OpCheck attention_checks[], experts_checks[], frames_checks[], linear_checks[], logits_checks[],
+    norm_checks[], patches_checks[], rope_checks[], routing_checks[], rows_checks[];
 
 #endif

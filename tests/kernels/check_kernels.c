@@ -15,7 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const OpCheck *const all_checks[] = { linear_checks, experts_checks };
+static const OpCheck *const all_checks[] = { frames_checks, patches_checks, rows_checks, norm_checks, linear_checks,
+  rope_checks, attention_checks, routing_checks, experts_checks, logits_checks };
 
 static const char *const isas[] = { "c", "avx2", "avx512", "avx512bf16" };
 

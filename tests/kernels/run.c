@@ -67,6 +67,12 @@ random_float (Run *r, Spread spread)
   }
 }
 
+float
+run_random_float (Run *r)
+{
+  return random_float (r, NORMAL);
+}
+
 static uint16_t
 f16_of (float v)
 {
@@ -272,6 +278,26 @@ const void *
 run_input (Run *r, const void *host, size_t bytes, size_t align)
 {
   return add_block (r, host, bytes, align, false);
+}
+
+const void *
+run_host_input (Run *r, const void *host, size_t bytes)
+{
+  if (r->n_blocks == MAX_BLOCKS)
+    give_up ("too many blocks");
+  r->block[r->n_blocks++] = map_block (bytes, 1);
+  return memcpy (r->block[r->n_blocks - 1].data, host, bytes);
+}
+
+void *
+copy_in (Ops *k, const void *host, size_t bytes)
+{
+  void *data = k->alloc (k, bytes);
+
+  if (!data)
+    give_up ("no memory");
+  k->upload (k, data, host, bytes);
+  return data;
 }
 
 void *
