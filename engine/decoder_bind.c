@@ -167,7 +167,12 @@ bind_rope (Decoder *d, Binder *b)
 
   if (b->error)
     return;
-  g_autofree float *host_cosine = g_malloc (bytes), *host_sine = g_malloc (bytes);
+  g_autofree float *host_cosine = g_try_malloc (bytes), *host_sine = g_try_malloc (bytes);
+  if (host_cosine == NULL || host_sine == NULL) {
+    g_set_error (&b->error, DSVL2_ERROR, DSVL2_ERROR_MEMORY,
+        "%" G_GSIZE_FORMAT " MiB for the angles of %d positions are not free", bytes >> 19, n);
+    return;
+  }
   rope_tables (&d->config->rope_scaling, d->config->rope_theta, d->rope, n, host_cosine, host_sine);
   b->ops->upload (b->ops, cosine, host_cosine, bytes);
   b->ops->upload (b->ops, sine, host_sine, bytes);
