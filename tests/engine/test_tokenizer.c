@@ -1,4 +1,4 @@
-/* tokenizer_load, tokenizer_encode: against Hugging Face's tokenizers, and what is refused
+/* dsvl2: tokenizer_load, tokenizer_encode: against Hugging Face's tokenizers, and what is refused
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
  *   test_tokenizer DATA GOLDEN NANO      the repository's cases: tests/engine/data, tests/golden/data,
