@@ -8,6 +8,7 @@
 #include <json-glib/json-glib.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 enum { MAX_LIST = 8, MAX_BATCH = 256 };
 
@@ -32,6 +33,7 @@ typedef struct {
   double prefill;           /* tokens/s */
   double decode[MAX_LIST];  /* tokens/s of each batch size */
   double bandwidth;         /* bytes/s */
+  double processors;        /* that it got while it was measured: a busy machine gives less */
   int prompt_tokens, tiles; /* as they came out */
 } Row;
 
@@ -264,19 +266,24 @@ measure_vision (Row *row, Dsvl2Engine *engine, const Settings *s, GError **error
   return TRUE;
 }
 
-/* Tokens/s while all of a batch decode: from the last one's first token to the first one's last. */
+/* Tokens/s while all of a batch decode, from the last one's first token to the first one's last; where
+ * they never do, for so small a model, from the first token to the last. */
 static double
 decode_rate (const Clock *clock, int batch)
 {
-  gint64 from = 0, to = G_MAXINT64;
+  gint64 first = G_MAXINT64, all = 0, any = G_MAXINT64, last = 0, from, to;
   int tokens = 0;
 
   for (int b = 0; b < batch; b++) {
     if (clock[b].n < 2)
       return 0;
-    from = MAX (from, clock[b].at[0]);
-    to = MIN (to, clock[b].at[clock[b].n - 1]);
+    first = MIN (first, clock[b].at[0]);
+    all = MAX (all, clock[b].at[0]);
+    any = MIN (any, clock[b].at[clock[b].n - 1]);
+    last = MAX (last, clock[b].at[clock[b].n - 1]);
   }
+  from = all < any ? all : first;
+  to = all < any ? any : last;
   for (int b = 0; b < batch; b++)
     for (int i = 0; i < clock[b].n; i++)
       tokens += clock[b].at[i] > from && clock[b].at[i] <= to;
@@ -308,12 +315,23 @@ measure_decode (double *rate, Dsvl2Engine *engine, const Settings *s, int batch,
   return ok;
 }
 
+static double
+processor_seconds (void)
+{
+  struct rusage used;
+
+  getrusage (RUSAGE_SELF, &used);
+  return used.ru_utime.tv_sec + used.ru_stime.tv_sec +
+         (used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
+}
+
 static gboolean
 measure_row (Row *row, Totals *totals, Dsvl2Model *model, const Settings *s, GError **error)
 {
   Dsvl2EngineOptions options = s->engine;
   gint64 start = g_get_monotonic_time ();
   g_autoptr (Dsvl2Engine) engine = NULL;
+  double used;
 
   options.threads = row->threads;
   for (int i = 0; i < s->batches.n; i++)
@@ -328,6 +346,8 @@ measure_row (Row *row, Totals *totals, Dsvl2Model *model, const Settings *s, GEr
   /* the first question of an engine finds weights on disk and memory untouched: it is not timed */
   if (count_tokens (engine, 8, error) < 0)
     return FALSE;
+  start = g_get_monotonic_time ();
+  used = processor_seconds ();
   if (!measure_prefill (row, engine, s, error) ||
       (s->tiles > 0 && !measure_vision (row, engine, s, error)))
     return FALSE;
@@ -337,6 +357,7 @@ measure_row (Row *row, Totals *totals, Dsvl2Model *model, const Settings *s, GEr
     for (int k = 0; k < s->repeat; k++)
       if (!measure_decode (&row->decode[i], engine, s, s->batches.value[i], error))
         return FALSE;
+  row->processors = (processor_seconds () - used) * 1e6 / MAX (g_get_monotonic_time () - start, 1);
   totals->anonymous = MAX (totals->anonymous, read_status ("RssAnon:"));
   totals->mapped = MAX (totals->mapped, read_status ("RssFile:"));
   row->bandwidth = MAX (row->bandwidth, measure_bandwidth (row->threads, totals));
@@ -358,7 +379,8 @@ print_table (const Settings *s, const Totals *t, const Row *rows, Dsvl2Model *mo
     const Row *row = &rows[r];
 
     g_print ("%s, %d threads%s\n", row->engine, row->threads, s->engine.bf16 ? ", bf16 products" : "");
-    g_print ("  opens in %.1f ms; memory reads %.2f GB/s\n", row->open_ms, row->bandwidth / 1e9);
+    g_print ("  opens in %.1f ms; memory reads %.2f GB/s; ran on %.2f processors\n", row->open_ms,
+        row->bandwidth / 1e9, row->processors);
     g_print ("  prefill      %9.1f tokens/s   (a prompt of %d)\n", row->prefill, row->prompt_tokens);
     if (s->tiles > 0)
       g_print ("  vision       %9.1f ms a tile   (%d tiles; %.0f ms to the first token)\n",
@@ -395,6 +417,7 @@ add_row (JsonBuilder *json, const Settings *s, const Totals *t, const Row *row)
   add_count (json, "threads", row->threads);
   add_number (json, "open_ms", row->open_ms);
   add_number (json, "read_bytes_per_s", row->bandwidth);
+  add_number (json, "processors", row->processors);
   add_count (json, "prompt_tokens", row->prompt_tokens);
   add_number (json, "prefill_tokens_per_s", row->prefill);
   add_count (json, "tiles", row->tiles);
