@@ -78,54 +78,101 @@ sums_clamp (Sums s, int shift)
 }
 #endif
 
+/* One of four rounds, each of which halves the distance between neighbours of a column. */
+static inline void
+interleave (__m128i to[16], const __m128i from[16])
+{
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; i++) {
+    to[2 * i] = _mm_unpacklo_epi8 (from[i], from[i + 8]);
+    to[2 * i + 1] = _mm_unpackhi_epi8 (from[i], from[i + 8]);
+  }
+}
+
 /* 16 rows of 16 bytes become 16 columns. */
 static inline void
 transpose (__m128i v[16])
 {
   __m128i u[16];
 
-  for (int round = 0; round < 4; round++) {
-#pragma GCC unroll 8
-    for (int i = 0; i < 8; i++) {
-      u[2 * i] = _mm_unpacklo_epi8 (v[i], v[i + 8]);
-      u[2 * i + 1] = _mm_unpackhi_epi8 (v[i], v[i + 8]);
-    }
-    memcpy (v, u, sizeof u);
-  }
+  interleave (u, v);
+  interleave (v, u);
+  interleave (u, v);
+  interleave (v, u);
 }
 
 /* --- reading ------------------------------------------------------------------------------------- */
 
-/* line [n] ← samples of row y from column x on, a multiple of 16. Sixteen of them lie in at most four times
- * 16 bytes, out of which a shuffle takes them; `chunks` is 0 where they do not. */
+/* Where samples lie in a row from some column on, a multiple of 16. */
+typedef struct {
+  const uint8_t *row;
+  ptrdiff_t step;
+  int shift, x, n;
+} Samples;
+
+static inline const uint8_t *
+sample (const Samples *s, int i)
+{
+  return s->row + ((s->x + i) >> s->shift) * s->step;
+}
+
+/* Sixteen samples lie in `chunks` times 16 bytes, out of which shuffles take them. Returns how many samples it
+ * has stored: it reads nothing behind the last. `chunks` is a constant where this is inlined. */
+static inline __attribute__ ((always_inline)) int
+shuffle_samples (uint8_t *line, const Samples *s, int chunks)
+{
+  const uint8_t *end = sample (s, s->n - 1) + 1;
+  __m128i from[4];
+  int i = 0;
+
+#pragma GCC unroll 4
+  for (int c = 0; c < chunks; c++) {
+    uint8_t index[16];
+
+    for (int j = 0; j < 16; j++) {
+      const int at = (j >> s->shift) * s->step - 16 * c;
+
+      index[j] = at >= 0 && at < 16 ? at : 0x80;
+    }
+    from[c] = _mm_loadu_si128 ((const __m128i *) index);
+  }
+  for (; i + 16 <= s->n && end - sample (s, i) >= 16 * chunks; i += 16) {
+    const __m128i *p = (const __m128i *) sample (s, i);
+    __m128i v = _mm_shuffle_epi8 (_mm_loadu_si128 (p), from[0]);
+
+#pragma GCC unroll 4
+    for (int c = 1; c < chunks; c++)
+      v = _mm_or_si128 (v, _mm_shuffle_epi8 (_mm_loadu_si128 (p + c), from[c]));
+    _mm_storeu_si128 ((__m128i *) (line + i), v);
+  }
+  return i;
+}
+
+/* line [n] ← samples of row y from column x on, a multiple of 16. */
 static void
 read_line (uint8_t *line, const FrameChannel *channel, int bits, int x, int n, int y)
 {
-  const int shift = channel->shift_x;
-  const ptrdiff_t step = channel->step, last = ((x + n - 1) >> shift) * step;
-  const ptrdiff_t span = step * (15 >> shift) + 1;
-  const int chunks = step > 0 && step <= 4 && shift <= 1 ? (span + 15) / 16 : 0;
-  const uint8_t *row = channel->data + (y >> channel->shift_y) * channel->row + (bits == 16);
-  uint8_t from[4][16];
+  const Samples s = { channel->data + (y >> channel->shift_y) * channel->row + (bits == 16),
+    channel->step, channel->shift_x, x, n };
+  const bool near = s.step > 0 && s.step <= 4 && s.shift <= 1;
   int i = 0;
 
-  for (int c = 0; c < chunks; c++)
-    for (int j = 0; j < 16; j++) {
-      const int at = (j >> shift) * step - 16 * c;
-
-      from[c][j] = at >= 0 && at < 16 ? at : 0x80;
-    }
-  for (; chunks > 0 && i + 16 <= n && ((x + i) >> shift) * step + 16 * chunks <= last + 1; i += 16) {
-    const uint8_t *p = row + ((x + i) >> shift) * step;
-    __m128i v = _mm_setzero_si128 ();
-
-    for (int c = 0; c < chunks; c++)
-      v = _mm_or_si128 (v, _mm_shuffle_epi8 (_mm_loadu_si128 ((const __m128i *) (p + 16 * c)),
-                               _mm_loadu_si128 ((const __m128i *) from[c])));
-    _mm_storeu_si128 ((__m128i *) (line + i), v);
+  switch (near ? (s.step * (15 >> s.shift) + 16) / 16 : 0) {
+    case 1:
+      i = shuffle_samples (line, &s, 1);
+      break;
+    case 2:
+      i = shuffle_samples (line, &s, 2);
+      break;
+    case 3:
+      i = shuffle_samples (line, &s, 3);
+      break;
+    case 4:
+      i = shuffle_samples (line, &s, 4);
+      break;
   }
   for (; i < n; i++)
-    line[i] = row[((x + i) >> shift) * step];
+    line[i] = *sample (&s, i);
 }
 
 /* In place from Y, Cb, Cr to R, G, B; lines are whole blocks. */

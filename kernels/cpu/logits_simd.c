@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-enum { BLOCK = 64 * LANES }; /* exponentials summed in float */
+enum { BLOCK = 64 * LANES }; /* logits whose exponentials are summed in float */
 
 typedef struct {
   int32_t *ids;
@@ -28,17 +28,23 @@ argmax_piece (void *arg, int t, void *scratch)
   const Job *job = arg;
   const int V = job->V;
   const float *x = job->logits + (size_t) t * V;
-  vf best = vf_set (-INFINITY);
-  float largest;
+  float largest = -INFINITY;
   double sum = 0;
   int id = 0;
 
-  for (int v = 0; v < V; v += LANES)
-    best = vf_max (best, load_logits (x + v, V - v));
-  largest = vf_largest (best);
-  while (id < V - 1 && x[id] != largest)
+  for (int v = 0; v < V; v += BLOCK) {
+    vf best = vf_set (-INFINITY);
+
+    for (int i = v; i < min_int (V, v + BLOCK); i += LANES)
+      best = vf_max (best, load_logits (x + i, V - i));
+    if (vf_largest (best) > largest) {
+      largest = vf_largest (best);
+      id = v; /* its block, for now */
+    }
+  }
+  while (largest > -INFINITY && x[id] != largest)
     id++;
-  job->ids[t] = largest == -INFINITY ? 0 : id;
+  job->ids[t] = id;
   if (isinf (largest)) {
     job->logprobs[t] = fminf (largest, 0);
     return;
