@@ -11,6 +11,7 @@ typedef struct {
   const Products *products;
   const Experts *experts;
   int D, F, T, K;
+  int hidden_outputs, down_outputs; /* of a piece */
 
   const float *x, *weights;
   float *y;
@@ -71,8 +72,8 @@ static void
 hidden_piece (void *arg, int i, void *scratch)
 {
   const Moe *m = arg;
-  const int pieces = ceil_div (m->F, PIECE_OUTPUTS), g = i / pieces, e = m->expert[g];
-  const int f = i % pieces * PIECE_OUTPUTS, n = min_int (PIECE_OUTPUTS, m->F - f);
+  const int pieces = ceil_div (m->F, m->hidden_outputs), g = i / pieces, e = m->expert[g];
+  const int f = i % pieces * m->hidden_outputs, n = min_int (m->hidden_outputs, m->F - f);
   float *gate = scratch, *up = gate + PIECE_FLOATS; /* [rows.T, n] */
 
   for (int p = m->first[g]; p < m->first[g + 1]; p += PIECE_ROWS) {
@@ -91,8 +92,8 @@ static void
 down_piece (void *arg, int i, void *scratch)
 {
   const Moe *m = arg;
-  const int pieces = ceil_div (m->D, PIECE_OUTPUTS), g = i / pieces;
-  const int d = i % pieces * PIECE_OUTPUTS, n = min_int (PIECE_OUTPUTS, m->D - d);
+  const int pieces = ceil_div (m->D, m->down_outputs), g = i / pieces;
+  const int d = i % pieces * m->down_outputs, n = min_int (m->down_outputs, m->D - d);
 
   for (int p = m->first[g]; p < m->first[g + 1]; p += PIECE_ROWS) {
     const Rows rows = {
@@ -135,9 +136,11 @@ moe_experts (Ops *k, float *y, const float *x, const int32_t *ids, const float *
 
   place_arrays (&m, scratch);
   sort_pairs (&m, ids);
+  m.hidden_outputs = piece_outputs (k, &experts->gate[0], m.groups * m.F, T);
+  m.down_outputs = piece_outputs (k, &experts->down[0], m.groups * m.D, T);
   work = (double) m.first[m.groups] * m.D * m.F;
-  pieces_for (k, m.groups * ceil_div (m.F, PIECE_OUTPUTS), 2 * work, hidden_piece, &m);
-  pieces_for (k, m.groups * ceil_div (m.D, PIECE_OUTPUTS), work, down_piece, &m);
+  pieces_for (k, m.groups * ceil_div (m.F, m.hidden_outputs), 2 * work, hidden_piece, &m);
+  pieces_for (k, m.groups * ceil_div (m.D, m.down_outputs), work, down_piece, &m);
   pieces_for (k, T, (double) T * K * m.D, sum_row, &m);
 }
 

@@ -12,6 +12,7 @@ typedef struct {
   float *y;
   int T, x_row, x_head, y_row, y_head;
   int H, O;            /* outputs of a head */
+  int outputs;         /* of a piece */
   int per_head, heads; /* pieces across one head's outputs, across all heads' */
 } Linear;
 
@@ -21,7 +22,7 @@ linear_piece (void *arg, int i, void *scratch)
 {
   const Linear *l = arg;
   const int t = i / l->heads * PIECE_ROWS, h = i % l->heads / l->per_head;
-  const int o = i % l->per_head * PIECE_OUTPUTS, n = min_int (PIECE_OUTPUTS, l->O - o);
+  const int o = i % l->per_head * l->outputs, n = min_int (l->outputs, l->O - o);
   const Rows rows = { .x = l->x + (size_t) t * l->x_row + (size_t) h * l->x_head,
     .stride = l->x_row,
     .T = min_int (PIECE_ROWS, l->T - t) };
@@ -39,7 +40,8 @@ run (Ops *k, Linear *l)
 {
   l->products = cpu (k)->products;
   l->O = l->w->O / l->H;
-  l->per_head = ceil_div (l->O, PIECE_OUTPUTS);
+  l->outputs = piece_outputs (k, l->w, l->w->O, l->T);
+  l->per_head = ceil_div (l->O, l->outputs);
   l->heads = l->H * l->per_head;
   pieces_for (k, l->heads * ceil_div (l->T, PIECE_ROWS), (double) l->T * l->w->O * l->w->I,
       linear_piece, l);

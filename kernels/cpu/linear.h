@@ -13,7 +13,9 @@ enum {
   PIECE_ROWS = 256,
   PIECE_OUTPUTS = 48,
   PIECE_FLOATS = PIECE_ROWS * PIECE_OUTPUTS,
+  FEW_ROWS = 16, /* with fewer a piece has more outputs */
   MULTIPLY_SCRATCH = CPU_SCRATCH - 2 * PIECE_FLOATS * (int) sizeof (float),
+  LONG_READ = 512 << 10,
   SERIAL_WORK = 1 << 15, /* multiplications that one thread does sooner than another wakes */
 };
 
@@ -26,7 +28,7 @@ typedef struct {
 } Rows;
 
 struct _Products {
-  /* z[t · z_row + o] = Σ_i x[t][i] · w[first + o, i] for o < n; x->T ≤ PIECE_ROWS, n ≤ PIECE_OUTPUTS. */
+  /* z[t · z_row + o] = Σ_i x[t][i] · w[first + o, i] for o < n; x->T ≤ PIECE_ROWS, n as piece_outputs() says. */
   void (*multiply) (float *z, int z_row, const Rows *x, const Weight *w, int first, int n,
       void *scratch);
   /* y = epilogue (z + bias), n of each; bias may be NULL */
@@ -41,6 +43,19 @@ static inline const float *
 row_of (const Rows *rows, int t)
 {
   return rows->x + (rows->index ? rows->index[t] : t) * rows->stride;
+}
+
+/* How many outputs a piece of T rows of a product with w has, `outputs` being that of the whole op. Few
+ * rows need little room, and the longer memory is read in one go the faster. */
+static inline int
+piece_outputs (Ops *k, const Weight *w, int outputs, int T)
+{
+  const int row = w->I * (int) weight_type_size (w->type);
+  const int long_read = LONG_READ / row, share = outputs / (4 * parallel_threads (k));
+
+  if (T > FEW_ROWS)
+    return PIECE_OUTPUTS;
+  return clamp_int (min_int (long_read, share) / 12 * 12, PIECE_OUTPUTS, PIECE_FLOATS / FEW_ROWS);
 }
 
 /* parallel_for, unless the whole op is too small for that. */

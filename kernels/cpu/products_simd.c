@@ -14,10 +14,10 @@
 #include "simd.h"
 
 enum {
-  ROWS = LANES == 16 ? 4 : 2,
-  OUTPUTS = 6, /* at most 8 */
+  ROWS = 4,
+  OUTPUTS = LANES == 16 ? 6 : 3,
   CHUNK = 1280,
-  FEW_ROWS = 8,
+  AHEAD = 24 << 10, /* bytes, at least, from what is multiplied to what is fetched from memory */
 };
 
 #define INLINE static inline __attribute__ ((always_inline))
@@ -25,6 +25,7 @@ enum {
 /* --- weights ------------------------------------------------------------------------------------- */
 
 #if defined __AVX512F__
+typedef __m256 Half;    /* LANES / 2 floats */
 typedef __m256i Halves; /* LANES of two bytes */
 
 INLINE vf
@@ -46,6 +47,7 @@ load_halves_n (const void *p, int n)
   return _mm256_maskz_loadu_epi16 (vf_mask (n), p);
 }
 #else
+typedef __m128 Half;
 typedef __m128i Halves;
 
 INLINE vf
@@ -87,7 +89,7 @@ load_weights (const char *p, WeightType type, int n)
 typedef struct {
   const float *x[ROWS];
   const char *w[OUTPUTS];
-  ptrdiff_t ahead; /* bytes from here to what will be read next from memory; 0: nothing */
+  const char *ahead; /* as many bytes as the tile's weights that will be needed later; or NULL */
   int len;
   float *z; /* [rows, z_row]; the first `n` of OUTPUTS */
   int z_row, n;
@@ -115,34 +117,46 @@ multiply_vector (vf acc[ROWS][OUTPUTS], const Tile *t, int rows, WeightType type
 }
 
 INLINE void
-store_eight (float *z, __m256 sums, const Tile *t)
+store_half (float *z, Half sums, const Tile *t)
 {
-  const __m256i mask =
-      _mm256_cmpgt_epi32 (_mm256_set1_epi32 (t->n), _mm256_setr_epi32 (0, 1, 2, 3, 4, 5, 6, 7));
+#if defined __AVX512F__
+  const __mmask8 mask = (1u << t->n) - 1;
 
   if (t->add)
-    sums = _mm256_maskload_ps (z, mask) + sums;
-  _mm256_maskstore_ps (z, mask, sums);
+    sums = _mm256_maskz_loadu_ps (mask, z) + sums;
+  _mm256_mask_storeu_ps (z, mask, sums);
+#else
+  const __m128i mask = _mm_cmpgt_epi32 (_mm_set1_epi32 (t->n), _mm_setr_epi32 (0, 1, 2, 3));
+
+  if (t->add)
+    sums = _mm_maskload_ps (z, mask) + sums;
+  _mm_maskstore_ps (z, mask, sums);
+#endif
 }
 
-/* Sums eight accumulators of a row, or of two. */
+/* Two rows at a time: each has half of a vector for its OUTPUTS sums. */
 INLINE void
 store_sums (vf acc[ROWS][OUTPUTS], const Tile *t, int rows)
 {
 #pragma GCC unroll 8
-  for (int r = 0; r < rows; r += LANES / 8) {
+  for (int r = 0; r < rows; r += 2) {
+    const vf none = vf_set (0);
     vf v[LANES], sums;
 
 #pragma GCC unroll 16
-    for (int j = 0; j < LANES; j++)
-      v[j] = j % 8 < OUTPUTS && r + j / 8 < rows ? acc[r + j / 8][j % 8] : vf_set (0);
+    for (int j = 0; j < LANES / 2; j++) {
+      v[j] = j < OUTPUTS ? acc[r][j] : none;
+      v[j + LANES / 2] = j < OUTPUTS && r + 1 < rows ? acc[r + 1][j] : none;
+    }
     sums = vf_sums (v);
 #if defined __AVX512F__
-    store_eight (t->z + r * t->z_row, _mm512_castps512_ps256 (sums), t);
+    store_half (t->z + r * t->z_row, _mm512_castps512_ps256 (sums), t);
     if (r + 1 < rows)
-      store_eight (t->z + (r + 1) * t->z_row, _mm512_extractf32x8_ps (sums, 1), t);
+      store_half (t->z + (r + 1) * t->z_row, _mm512_extractf32x8_ps (sums, 1), t);
 #else
-    store_eight (t->z + r * t->z_row, sums, t);
+    store_half (t->z + r * t->z_row, _mm256_castps256_ps128 (sums), t);
+    if (r + 1 < rows)
+      store_half (t->z + (r + 1) * t->z_row, _mm256_extractf128_ps (sums, 1), t);
 #endif
   }
 }
@@ -163,45 +177,29 @@ multiply_tile (const Tile *t, int rows, WeightType type)
     multiply_vector (acc, t, rows, type, i, LANES);
     if (t->ahead)
 #pragma GCC unroll 8
-      for (int o = 0; o < OUTPUTS; o++)
-        _mm_prefetch (t->w[o] + (size_t) i * size + t->ahead, _MM_HINT_T0);
+      for (int at = 0; at < OUTPUTS * LANES * size; at += 64)
+        _mm_prefetch (t->ahead + (size_t) i * OUTPUTS * size + at, _MM_HINT_T1);
   }
   if (i < t->len)
     multiply_vector (acc, t, rows, type, i, t->len - i);
   store_sums (acc, t, rows);
 }
 
-#define TILE(rows, type, name)                                                                         \
-  static void tile_##name##_##rows (const Tile *t)                                                     \
-  {                                                                                                    \
-    multiply_tile (t, rows, type);                                                                     \
-  }
-#define TILES(type, name) TILE (1, type, name) TILE (2, type, name)
+/* clang-format off */
+#define TILE(rows, type, name) \
+  static void tile_##name##_##rows (const Tile *t) { multiply_tile (t, rows, type); }
+#define TILES(type, name) \
+  TILE (1, type, name) TILE (2, type, name) TILE (3, type, name) TILE (4, type, name)
 TILES (WEIGHT_F32, f32)
 TILES (WEIGHT_F16, f16)
 TILES (WEIGHT_BF16, bf16)
 
-typedef void (*TileFunction) (const Tile *t);
-
-#if defined __AVX512F__
-TILE (3, WEIGHT_F32, f32)
-TILE (4, WEIGHT_F32, f32)
-TILE (3, WEIGHT_F16, f16)
-TILE (4, WEIGHT_F16, f16)
-TILE (3, WEIGHT_BF16, bf16)
-TILE (4, WEIGHT_BF16, bf16)
-static const TileFunction tiles[][ROWS] = {
+static void (*const tiles[][ROWS]) (const Tile *t) = {
   [WEIGHT_F32] = { tile_f32_1, tile_f32_2, tile_f32_3, tile_f32_4 },
   [WEIGHT_F16] = { tile_f16_1, tile_f16_2, tile_f16_3, tile_f16_4 },
   [WEIGHT_BF16] = { tile_bf16_1, tile_bf16_2, tile_bf16_3, tile_bf16_4 },
 };
-#else
-static const TileFunction tiles[][ROWS] = {
-  [WEIGHT_F32] = { tile_f32_1, tile_f32_2 },
-  [WEIGHT_F16] = { tile_f16_1, tile_f16_2 },
-  [WEIGHT_BF16] = { tile_bf16_1, tile_bf16_2 },
-};
-#endif
+/* clang-format on */
 
 /* --- a piece ------------------------------------------------------------------------------------- */
 
@@ -216,9 +214,9 @@ typedef struct {
   int n;
 } Piece;
 
-/* Elements from … from + len of rows t …, outputs o …; `from` counts in x, `w_from` in w. */
+/* Elements from … from + len of rows t …, outputs o …; `w_from` is where they are in w. */
 static void
-run_tile (const Piece *p, int t, int o, int from, int w_from, int len, bool ahead)
+run_tile (const Piece *p, int t, int o, int from, int w_from, int len, const char *ahead)
 {
   const int rows = min_int (ROWS, p->x->T - t), n = min_int (OUTPUTS, p->n - o);
   Tile tile = { .len = len,
@@ -226,7 +224,7 @@ run_tile (const Piece *p, int t, int o, int from, int w_from, int len, bool ahea
     .z_row = p->z_row,
     .n = n,
     .add = from > 0,
-    .ahead = ahead && o + 2 * OUTPUTS <= p->n ? OUTPUTS * p->stride : 0 };
+    .ahead = ahead };
 
   for (int r = 0; r < rows; r++)
     tile.x[r] = row_of (p->x, t + r) + from;
@@ -235,14 +233,31 @@ run_tile (const Piece *p, int t, int o, int from, int w_from, int len, bool ahea
   tiles[p->type][rows - 1](&tile);
 }
 
-/* Reads each weight once from memory, for all rows. */
+static void
+fetch (const char *from, const char *to)
+{
+  for (; from < to; from += 64)
+    _mm_prefetch (from, _MM_HINT_T1);
+}
+
+/* Reads each weight once from memory, for all rows. A tile takes from OUTPUTS places at a time, which
+ * memory does not like, so a group's worth of it is fetched from end to end, some groups before. */
 static void
 multiply_few (const Piece *p, int I)
 {
-  for (int o = 0; o < p->n; o += OUTPUTS)
-    for (int from = 0; from < I; from += CHUNK)
+  const size_t group = OUTPUTS * p->stride, ahead = (AHEAD + group - 1) / group * group;
+  const char *end = p->w + p->n * p->stride;
+
+  fetch (p->w, p->w + ahead < end ? p->w + ahead : end);
+  for (int o = 0; o < p->n; o += OUTPUTS) {
+    const char *later = p->w + o * p->stride + ahead;
+
+    for (int from = 0; from < I; from += CHUNK) {
       for (int t = 0; t < p->x->T; t += ROWS)
-        run_tile (p, t, o, from, from, min_int (CHUNK, I - from), t == 0);
+        run_tile (p, t, o, from, from, min_int (CHUNK, I - from),
+            t == 0 && later + group <= end ? later + from * group / I : NULL);
+    }
+  }
 }
 
 /* A chunk of the piece's weights as f32. */
@@ -272,7 +287,7 @@ multiply_many (const Piece *p, int I, float *scratch)
     expand_chunk (scratch, p, from, len);
     for (int t = 0; t < p->x->T; t += ROWS)
       for (int o = 0; o < p->n; o += OUTPUTS)
-        run_tile (&expanded, t, o, from, 0, len, false);
+        run_tile (&expanded, t, o, from, 0, len, NULL);
   }
 }
 
