@@ -181,6 +181,30 @@ add_region (Drawing *d, const GstVideoRegionOfInterestMeta *meta)
   drawing_add_box (d, meta->x, meta->y, meta->w, meta->h, label != NULL ? label : "", confidence);
 }
 
+/* An answer that is nothing but the name of what was found is on its boxes already. */
+static gboolean
+is_label (const GstStructure *result, const char *caption)
+{
+  const GValue *objects = gst_structure_get_value (result, "objects");
+
+  for (guint i = 0; objects != NULL && i < gst_value_array_get_size (objects); i++) {
+    const GstStructure *detection = gst_value_get_structure (gst_value_array_get_value (objects, i));
+
+    if (g_strcmp0 (gst_structure_get_string (detection, "label"), caption) == 0)
+      return TRUE;
+  }
+  return FALSE;
+}
+
+static void
+add_caption (Drawing *d, const GstStructure *result)
+{
+  const char *caption = gst_structure_get_string (result, "caption");
+
+  if (caption != NULL && !is_label (result, caption))
+    drawing_add_caption (d, caption);
+}
+
 static GstVideoOverlayComposition *
 picture_of (GstDsvl2Overlay *self, GstBuffer *buffer)
 {
@@ -201,8 +225,7 @@ picture_of (GstDsvl2Overlay *self, GstBuffer *buffer)
     add_region (self->drawing, (GstVideoRegionOfInterestMeta *) meta);
   state = NULL;
   while ((result = gst_dsvl2_meta_get_result (buffer, &state)) != NULL)
-    if (gst_structure_get_string (result, "caption") != NULL)
-      drawing_add_caption (self->drawing, gst_structure_get_string (result, "caption"));
+    add_caption (self->drawing, result);
   return drawing_end (self->drawing);
 }
 

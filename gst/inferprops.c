@@ -26,12 +26,12 @@ template_get_type (void)
 {
   static gsize type = 0;
   static const GEnumValue values[] = {
-    { INFER_TEMPLATE_AUTO, "\"find …\" asks for boxes, special tokens pass, other text is plain",
-        "auto" },
-    { INFER_TEMPLATE_PLAIN, "The frame, then the prompt", "plain" },
-    { INFER_TEMPLATE_FIND, "The prompt is a phrase, such as \"the red car\", to be found", "find" },
-    { INFER_TEMPLATE_GROUNDING, "As plain, and the answer is to have boxes in it", "grounding" },
-    { INFER_TEMPLATE_RAW, "The prompt as it is, one <image> mark in it", "raw" },
+    { INFER_TEMPLATE_AUTO,
+        "\"find cars\" asks for boxes; other text, special tokens too, follows the frame", "auto" },
+    { INFER_TEMPLATE_PLAIN, "The frame, then the prompt as it is", "plain" },
+    { INFER_TEMPLATE_FIND, "The prompt is what to find, such as \"the red car\"", "find" },
+    { INFER_TEMPLATE_GROUNDING, "As plain, and what the answer mentions gets boxes", "grounding" },
+    { INFER_TEMPLATE_RAW, "The prompt alone, with one <image> mark where the frame goes", "raw" },
     { 0, NULL, NULL },
   };
 
@@ -101,14 +101,14 @@ install_question (GObjectClass *c)
           "What to ask about each frame that is analysed; a change takes effect with the next one",
           "Describe this image.", ANY_TIME));
   g_object_class_install_property (c, FIELD (system_prompt),
-      g_param_spec_string ("system-prompt", "System prompt", "Text before the question (unset: none)",
-          NULL, ANY_TIME));
+      g_param_spec_string ("system-prompt", "System prompt",
+          "Instructions that come before the prompt (unset: none)", NULL, ANY_TIME));
   g_object_class_install_property (c, FIELD (prompt_template),
       g_param_spec_enum ("prompt-template", "Prompt template", "How the prompt becomes a question",
           template_get_type (), INFER_TEMPLATE_AUTO, ANY_TIME));
   g_object_class_install_property (c, FIELD (max_new_tokens),
-      g_param_spec_int ("max-new-tokens", "Most new tokens", "Where an answer is cut off, in tokens", 1,
-          G_MAXINT, 512, ANY_TIME));
+      g_param_spec_int ("max-new-tokens", "Maximum new tokens",
+          "Length at which an answer is cut off, in tokens", 1, G_MAXINT, 512, ANY_TIME));
   g_object_class_install_property (c, FIELD (temperature),
       g_param_spec_float ("temperature", "Temperature",
           "Randomness of the answer (0: always the likeliest token)", 0, 100, 0, ANY_TIME));
@@ -121,16 +121,18 @@ install_question (GObjectClass *c)
           0, G_MAXINT, 0, ANY_TIME));
   g_object_class_install_property (c, FIELD (repetition_penalty),
       g_param_spec_float ("repetition-penalty", "Repetition penalty",
-          "Makes tokens that were used before less likely (1: does not)", 0.01f, 100, 1, ANY_TIME));
+          "Makes tokens that the answer has used already less likely (1: off)", 0.01f, 100, 1,
+          ANY_TIME));
   g_object_class_install_property (c, FIELD (seed),
-      g_param_spec_uint64 ("seed", "Seed", "Of the random numbers: the same seed, the same answer", 0,
-          G_MAXUINT64, 0, ANY_TIME));
+      g_param_spec_uint64 ("seed", "Seed",
+          "Start of the random numbers (the same seed, the same answer)", 0, G_MAXUINT64, 0, ANY_TIME));
   g_object_class_install_property (c, FIELD (cropping),
-      g_param_spec_enum ("cropping", "Cropping", "Whether the model sees tiles of the frame too",
+      g_param_spec_enum ("cropping", "Cropping",
+          "Whether the model sees the frame in detail: as a whole only, or in tiles too",
           cropping_get_type (), DSVL2_CROPPING_AUTO, ANY_TIME));
   g_object_class_install_property (c, FIELD (max_tiles),
-      g_param_spec_int ("max-tiles", "Most tiles",
-          "Tiles of a frame besides the whole of it (0: as many as the model allows)", 0, 1024, 0,
+      g_param_spec_int ("max-tiles", "Maximum tiles",
+          "Tiles of a frame beside the whole of it (0: as many as the model allows)", 0, 1024, 0,
           ANY_TIME));
 }
 
@@ -151,7 +153,7 @@ install_frames (GObjectClass *c)
       g_param_spec_enum ("mode", "Mode", "Whether frames wait for their answers", mode_get_type (),
           INFER_MODE_AUTO, BEFORE_START));
   g_object_class_install_property (c, FIELD (max_queue),
-      g_param_spec_uint ("max-queue", "Longest queue",
+      g_param_spec_uint ("max-queue", "Maximum queue",
           "Offline: frames that may follow one that waits for its answer, so that several are answered "
           "together (0: none)",
           0, G_MAXINT, 0, ANY_TIME));
@@ -287,12 +289,21 @@ infer_settings_clear (InferSettings *s)
 
 /* --- what some of them mean --- */
 
+/* The question is about the frame: without a mark for it, it comes first. */
+static char *
+with_image (const char *text)
+{
+  return strstr (text, "<image>") != NULL ? g_strdup (text) : g_strconcat ("<image>\n", text, NULL);
+}
+
 char *
 infer_question (const char *prompt, InferTemplate template)
 {
+  g_autofree char *from_text = NULL;
+
   switch (template) {
     case INFER_TEMPLATE_PLAIN:
-      return strstr (prompt, "<image>") ? g_strdup (prompt) : g_strconcat ("<image>\n", prompt, NULL);
+      return with_image (prompt);
     case INFER_TEMPLATE_FIND:
       return g_strconcat ("<image>\n<|ref|>", prompt, "<|/ref|>.", NULL);
     case INFER_TEMPLATE_GROUNDING:
@@ -300,6 +311,7 @@ infer_question (const char *prompt, InferTemplate template)
     case INFER_TEMPLATE_RAW:
       return g_strdup (prompt);
     default:
-      return dsvl2_prompt_from_text (prompt);
+      from_text = dsvl2_prompt_from_text (prompt);
+      return with_image (from_text);
   }
 }

@@ -289,13 +289,14 @@ test_questions (void)
   static const struct {
     const char *properties, *question, *system;
   } cases[] = {
-    { "prompt=\"find cars\"", "auto:find cars", NULL },
+    { "prompt=\"find cars\"", "<image>\nauto:find cars", NULL },
+    { "prompt=\"<image> or not\"", "auto:<image> or not", NULL },
     { "prompt=\"find cars\" prompt-template=plain", "<image>\nfind cars", NULL },
     { "prompt=\"<image> and?\" prompt-template=plain", "<image> and?", NULL },
     { "prompt=\"the car\" prompt-template=find", "<image>\n<|ref|>the car<|/ref|>.", NULL },
     { "prompt=\"Describe it.\" prompt-template=grounding", "<image>\n<|grounding|>Describe it.", NULL },
     { "prompt=\"<image>x\" prompt-template=raw system-prompt=\"Be brief.\"", "<image>x", "Be brief." },
-    { "prompt=\"\"", "auto:", NULL },
+    { "prompt=\"\"", "<image>\nauto:", NULL },
   };
   const GstVideoInfo info = test_info ("I420", 64, 48);
 
@@ -346,10 +347,10 @@ test_prompt_changes (void)
   FLOWS (h, test_frame_new (&info, 0, 1));
   gst_harness_set (h, "dsvl2infer", "prompt", "two", NULL);
   FLOWS (h, test_frame_new (&info, 40, 1));
-  g_assert_cmpstr (fake_last_ask ()->question, ==, "auto:one");
+  g_assert_cmpstr (fake_last_ask ()->question, ==, "<image>\nauto:one");
   fake_answer ("first", NULL, 0);
   FLOWS (h, test_frame_new (&info, 80, 1));
-  g_assert_cmpstr (fake_last_ask ()->question, ==, "auto:two");
+  g_assert_cmpstr (fake_last_ask ()->question, ==, "<image>\nauto:two");
   fake_answer ("second", NULL, 0);
   FLOWS (h, test_frame_new (&info, 120, 1));
 
