@@ -20,6 +20,15 @@ test_init (int *argc, char ***argv)
   g_assert_true (GST_ELEMENT_REGISTER (dsvl2overlay, NULL));
 }
 
+int
+test_run (void)
+{
+  const int failed = g_test_run ();
+
+  gst_deinit ();
+  return failed;
+}
+
 GstHarness *
 test_infer_new (const char *properties, gboolean live, const GstVideoInfo *info)
 {

@@ -10,6 +10,8 @@
 
 /* GLib's test options, GStreamer, and both elements. */
 void test_init (int *argc, char ***argv);
+/* Runs the tests, then lets go of GStreamer, so that a tracer can tell what is left. */
+int test_run (void);
 
 /* A dsvl2infer with these properties that is started, fed from a source that is live or not, with caps
  * unless `info` is NULL; the fake engine is reset. At its end nothing of the engine may be left. */

@@ -1,0 +1,382 @@
+/* dsvl2: the plugin as applications load it, with the real engine on the golden random model
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * DSVL2_TEST_MODEL names the model's folder, GST_PLUGIN_PATH that of the plugin. */
+#include "harness.h"
+#include <glib/gstdio.h>
+#include <string.h>
+
+#define SOURCE                                                                                         \
+  "videotestsrc pattern=ball num-buffers=4 ! "                                                         \
+  "video/x-raw,format=I420,width=160,height=120,framerate=25/1"
+
+static char *
+launch_with (const char *source, const char *properties, const char *sink)
+{
+  return g_strdup_printf ("%s ! dsvl2infer model=%s max-new-tokens=6 %s ! %s", source,
+      g_getenv ("DSVL2_TEST_MODEL"), properties, sink);
+}
+
+static GstElement *
+pipeline_new (const char *source, const char *properties, const char *sink)
+{
+  g_autofree char *launch = launch_with (source, properties, sink);
+  g_autoptr (GError) error = NULL;
+  GstElement *pipeline = gst_parse_launch (launch, &error);
+
+  g_assert_no_error (error);
+  return pipeline;
+}
+
+static void
+pipeline_free (GstElement *pipeline)
+{
+  gst_element_set_state (pipeline, GST_STATE_NULL);
+  gst_object_unref (pipeline);
+}
+
+/* Runs until EOS. The answers' texts, boxes and frames, a line each: what must be the same every time. */
+static char *
+run (GstElement *pipeline)
+{
+  g_autoptr (GstBus) bus = gst_element_get_bus (pipeline);
+  GString *answers = g_string_new (NULL);
+  gboolean more = TRUE;
+
+  g_assert_cmpint (gst_element_set_state (pipeline, GST_STATE_PLAYING), !=, GST_STATE_CHANGE_FAILURE);
+  while (more) {
+    GstMessage *m = gst_bus_timed_pop_filtered (bus, 60 * GST_SECOND,
+        GST_MESSAGE_ELEMENT | GST_MESSAGE_EOS | GST_MESSAGE_ERROR | GST_MESSAGE_WARNING);
+
+    g_assert_nonnull (m);
+    if (GST_MESSAGE_TYPE (m) == GST_MESSAGE_ERROR || GST_MESSAGE_TYPE (m) == GST_MESSAGE_WARNING)
+      g_test_message ("%s", gst_structure_to_string (gst_message_get_structure (m)));
+    g_assert_true (GST_MESSAGE_TYPE (m) == GST_MESSAGE_ELEMENT ||
+                   GST_MESSAGE_TYPE (m) == GST_MESSAGE_EOS);
+    more = GST_MESSAGE_TYPE (m) != GST_MESSAGE_EOS;
+    if (gst_message_has_name (m, "dsvl2-result")) {
+      const GstStructure *s = gst_message_get_structure (m);
+      g_autofree char *objects = gst_value_serialize (gst_structure_get_value (s, "objects"));
+      g_autofree char *text = g_strescape (gst_structure_get_string (s, "text"), NULL);
+
+      g_string_append_printf (answers, "%s %" G_GUINT64_FORMAT " %s %s\n", GST_MESSAGE_SRC_NAME (m),
+          test_uint64 (s, "seen-pts"), text, objects);
+    }
+    gst_message_unref (m);
+  }
+  return g_string_free (answers, FALSE);
+}
+
+static char *
+run_once (const char *source, const char *properties, const char *sink)
+{
+  GstElement *pipeline = pipeline_new (source, properties, sink);
+  char *answers = run (pipeline);
+
+  pipeline_free (pipeline);
+  return answers;
+}
+
+static guint
+lines_of (const char *text)
+{
+  guint n = 0;
+
+  for (; *text; text++)
+    n += *text == '\n';
+  return n;
+}
+
+/* --- the same every time --- */
+
+static void
+test_every_frame_is_answered (void)
+{
+  static const char *const ways[] = { "", "max-queue=3", "max-queue=1", "prefill-chunk=7", "threads=1",
+    "mode=offline hold=0" };
+  g_autofree char *first = run_once (SOURCE, "name=infer", "fakesink");
+
+  g_test_message ("%s", first);
+  g_assert_cmpuint (lines_of (first), ==, 4);
+  for (gsize i = 0; i < G_N_ELEMENTS (ways); i++) {
+    g_autofree char *properties = g_strconcat ("name=infer ", ways[i], NULL);
+    g_autofree char *again = run_once (SOURCE, properties, "fakesink");
+
+    g_test_message ("again with \"%s\"", ways[i]);
+    g_assert_cmpstr (again, ==, first);
+  }
+}
+
+/* Formats that hold the same picture in another order of bytes get the same answer. */
+static void
+test_formats_run (void)
+{
+  static const char *const same[][12] = {
+    { "RGB", "BGR", "RGBx", "BGRx", "xRGB", "xBGR", "RGBA", "BGRA", "ARGB", "ABGR", "RGBP", NULL },
+    { "I420", "YV12", "NV12", "NV21", NULL },
+    { "Y42B", "YUY2", "UYVY", NULL },
+    { "Y444", NULL },
+    { "P010_10LE", NULL },
+    { "GRAY8", NULL },
+  };
+
+  for (gsize g = 0; g < G_N_ELEMENTS (same); g++) {
+    g_autofree char *first = NULL;
+
+    for (int i = 0; same[g][i] != NULL; i++) {
+      g_autofree char *source = g_strdup_printf ("videotestsrc num-buffers=1 ! videoconvert ! "
+                                                 "video/x-raw,format=%s,width=61,height=47",
+          same[g][i]);
+      g_autofree char *answers = run_once (source, "name=infer", "dsvl2overlay ! fakesink");
+
+      g_test_message ("%s: %s", same[g][i], answers);
+      g_assert_cmpuint (lines_of (answers), ==, 1);
+      if (first == NULL)
+        first = g_strdup (answers);
+      g_assert_cmpstr (answers, ==, first);
+    }
+  }
+}
+
+static void
+test_state_cycles (void)
+{
+  GstElement *pipeline = pipeline_new (SOURCE, "name=infer", "dsvl2overlay ! fakesink");
+  g_autofree char *first = NULL;
+
+  for (int i = 0; i < 3; i++) {
+    g_autofree char *answers = run (pipeline);
+
+    if (first == NULL)
+      first = g_strdup (answers);
+    g_assert_cmpstr (answers, ==, first);
+    gst_element_set_state (pipeline, i == 0 ? GST_STATE_READY : GST_STATE_NULL);
+  }
+  pipeline_free (pipeline);
+}
+
+/* Two elements in two branches, each with its prompt. */
+static void
+test_two_elements (void)
+{
+  g_autofree char *one = launch_with (SOURCE " ! tee name=tee ! queue", "", "fakesink");
+  g_autofree char *two = launch_with ("tee. ! queue", "name=other prompt=\"find cats\"", "fakesink");
+  g_autofree char *launch = g_strconcat (one, " ", two, NULL);
+  g_autoptr (GError) error = NULL;
+  GstElement *pipeline;
+  g_autofree char *answers = NULL;
+
+  pipeline = gst_parse_launch (launch, &error);
+  g_assert_no_error (error);
+  answers = run (pipeline);
+  g_assert_cmpuint (lines_of (answers), ==, 8);
+  pipeline_free (pipeline);
+}
+
+/* --- interruptions --- */
+
+#define ENDLESS "videotestsrc ! video/x-raw,format=I420,width=640,height=480,framerate=25/1"
+
+static void
+test_stop_at_any_time (void)
+{
+  gint64 longest = 0;
+
+  for (int i = 0; i < 12; i++) {
+    GstElement *pipeline = pipeline_new (ENDLESS,
+        i % 2 ? "max-queue=4 max-new-tokens=400" : "max-new-tokens=400", "fakesink");
+    gint64 began;
+
+    gst_element_set_state (pipeline, GST_STATE_PLAYING);
+    g_usleep ((gulong) i * 7000);
+    began = g_get_monotonic_time ();
+    pipeline_free (pipeline);
+    longest = MAX (longest, g_get_monotonic_time () - began);
+  }
+  g_test_message ("stopped in %.1f ms at most", (double) longest / 1e3);
+  g_assert_cmpint (longest, <, 5 * G_USEC_PER_SEC);
+}
+
+static void
+test_seeks (void)
+{
+  GstElement *pipeline =
+      pipeline_new (ENDLESS, "max-new-tokens=60 interval=100000000", "fakesink name=sink");
+  g_autoptr (GstBus) bus = gst_element_get_bus (pipeline);
+  GstMessage *m;
+
+  gst_element_set_state (pipeline, GST_STATE_PAUSED);
+  g_assert_cmpint (gst_element_get_state (pipeline, NULL, NULL, 30 * GST_SECOND), ==,
+      GST_STATE_CHANGE_SUCCESS);
+  gst_element_set_state (pipeline, GST_STATE_PLAYING);
+  for (int i = 0; i < 20; i++) {
+    const gboolean flush = i % 3 != 0;
+
+    if (!flush) /* such a seek waits for the sink, which must be playing */
+      gst_element_get_state (pipeline, NULL, NULL, GST_CLOCK_TIME_NONE);
+    g_assert_true (gst_element_seek_simple (pipeline, GST_FORMAT_TIME,
+        flush ? GST_SEEK_FLAG_FLUSH : GST_SEEK_FLAG_NONE, (i * 7 % 20) * GST_SECOND));
+    g_usleep ((gulong) (i % 5) * 4000);
+  }
+  gst_bus_set_flushing (bus, TRUE);
+  gst_bus_set_flushing (bus, FALSE);
+  m = gst_bus_timed_pop_filtered (bus, 30 * GST_SECOND, GST_MESSAGE_ELEMENT | GST_MESSAGE_ERROR);
+  g_assert_nonnull (m); /* and it goes on */
+  g_assert_true (gst_message_has_name (m, "dsvl2-result"));
+  gst_message_unref (m);
+  pipeline_free (pipeline);
+}
+
+static void
+test_properties_while_playing (void)
+{
+  GstElement *pipeline = pipeline_new (ENDLESS, "name=infer prompt=\"0\"", "fakesink");
+  g_autoptr (GstElement) infer = gst_bin_get_by_name (GST_BIN (pipeline), "infer");
+  g_autoptr (GstBus) bus = gst_element_get_bus (pipeline);
+
+  gst_element_set_state (pipeline, GST_STATE_PLAYING);
+  for (int i = 1; i <= 8; i++) {
+    g_autofree char *prompt = g_strdup_printf ("%d", i);
+    gboolean seen = FALSE;
+
+    g_object_set (infer, "prompt", prompt, "temperature", i / 8.0f, "top-k", i, "seed", (guint64) i,
+        "cropping", i % 3, "max-tiles", i % 4, NULL);
+    while (!seen) {
+      GstMessage *m =
+          gst_bus_timed_pop_filtered (bus, 30 * GST_SECOND, GST_MESSAGE_ELEMENT | GST_MESSAGE_ERROR);
+
+      g_assert_nonnull (m);
+      g_assert_true (gst_message_has_name (m, "dsvl2-result"));
+      seen = g_str_equal (gst_structure_get_string (gst_message_get_structure (m), "prompt"), prompt);
+      gst_message_unref (m);
+    }
+  }
+  pipeline_free (pipeline);
+}
+
+/* A live source, a model that cannot keep up: every frame arrives, in real time. */
+static void
+test_live_source (void)
+{
+  static const char source[] = "videotestsrc is-live=true num-buffers=45 ! "
+                               "video/x-raw,format=I420,width=640,height=480,framerate=30/1";
+  GstElement *pipeline =
+      pipeline_new (source, "name=infer max-new-tokens=300", "fakesink name=sink sync=true qos=true");
+  g_autoptr (GstElement) sink = gst_bin_get_by_name (GST_BIN (pipeline), "sink");
+  g_autoptr (GstElement) infer = gst_bin_get_by_name (GST_BIN (pipeline), "infer");
+  const gint64 began = g_get_monotonic_time ();
+  g_autofree char *answers = run (pipeline);
+  GstStructure *stats, *own;
+
+  g_object_get (sink, "stats", &stats, NULL);
+  g_object_get (infer, "stats", &own, NULL);
+  g_test_message ("%.2f s for 1.5 s of video, %u answers, %" G_GUINT64_FORMAT
+                  " frames shown, %" G_GUINT64_FORMAT " dropped by the sink, %" G_GUINT64_FORMAT
+                  " not analysed",
+      (double) (g_get_monotonic_time () - began) / 1e6, lines_of (answers),
+      test_uint64 (stats, "rendered"), test_uint64 (stats, "dropped"), test_uint64 (own, "skipped"));
+  g_assert_cmpuint (test_uint64 (own, "frames"), ==, 45);
+  g_assert_cmpuint (test_uint64 (stats, "rendered") + test_uint64 (stats, "dropped"), ==, 45);
+  gst_structure_free (stats);
+  gst_structure_free (own);
+  pipeline_free (pipeline);
+}
+
+/* --- broken models --- */
+
+/* A copy of the model, to be damaged. */
+static char *
+copy_model (void)
+{
+  const char *from = g_getenv ("DSVL2_TEST_MODEL"), *name;
+  char *to = g_dir_make_tmp ("dsvl2-XXXXXX", NULL);
+  g_autoptr (GDir) dir = g_dir_open (from, 0, NULL);
+
+  while ((name = g_dir_read_name (dir)) != NULL) {
+    g_autofree char *a = g_build_filename (from, name, NULL), *b = g_build_filename (to, name, NULL);
+    g_autofree char *data = NULL;
+    gsize size;
+
+    g_assert_true (g_file_get_contents (a, &data, &size, NULL));
+    g_assert_true (g_file_set_contents (b, data, (gssize) size, NULL));
+  }
+  return to;
+}
+
+static void
+remove_folder (const char *folder)
+{
+  g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
+  const char *name;
+
+  while ((name = g_dir_read_name (dir)) != NULL) {
+    g_autofree char *file = g_build_filename (folder, name, NULL);
+
+    g_unlink (file);
+  }
+  g_rmdir (folder);
+}
+
+static void
+test_broken_models (void)
+{
+  static const struct {
+    const char *file;
+    gssize keep; /* bytes of it; -1: the file goes */
+    const char *says;
+  } cases[] = {
+    { "model-00001-of-000002.safetensors", 1000, "model-00001-of-000002.safetensors" },
+    { "model-00002-of-000002.safetensors", 100000, "model-00002-of-000002.safetensors" },
+    { "model-00002-of-000002.safetensors", 0, "model-00002-of-000002.safetensors" },
+    { "model-00002-of-000002.safetensors", -1, "model-00002-of-000002.safetensors" },
+    { "model.safetensors.index.json", 40, "model.safetensors.index.json" },
+    { "config.json", 100, "config.json" },
+    { "config.json", -1, "config.json" },
+    { "tokenizer.json", 500, "tokenizer.json" },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autofree char *folder = copy_model (), *file = g_build_filename (folder, cases[i].file, NULL);
+    g_autofree char *data = NULL, *launch = NULL;
+    g_autoptr (GError) error = NULL;
+    g_autoptr (GstBus) bus = NULL;
+    GstElement *pipeline;
+    GstMessage *m;
+    gsize size;
+
+    g_assert_true (g_file_get_contents (file, &data, &size, NULL));
+    if (cases[i].keep < 0)
+      g_unlink (file);
+    else
+      g_assert_true (g_file_set_contents (file, data, MIN (cases[i].keep, (gssize) size), NULL));
+    launch = g_strdup_printf ("videotestsrc num-buffers=1 ! dsvl2infer model=%s ! fakesink", folder);
+    pipeline = gst_parse_launch (launch, NULL);
+    bus = gst_element_get_bus (pipeline);
+    g_assert_cmpint (gst_element_set_state (pipeline, GST_STATE_PAUSED), ==, GST_STATE_CHANGE_FAILURE);
+    m = test_message (bus, GST_MESSAGE_ERROR);
+    gst_message_parse_error (m, &error, NULL);
+    g_test_message ("%s cut to %d: %s", cases[i].file, (int) cases[i].keep, error->message);
+    g_assert_true (error->domain == GST_RESOURCE_ERROR);
+    g_assert_nonnull (strstr (error->message, cases[i].says));
+    gst_message_unref (m);
+    pipeline_free (pipeline);
+    remove_folder (folder);
+  }
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  gst_init (&argc, &argv);
+  g_test_add_func ("/pipeline/every-frame-is-answered", test_every_frame_is_answered);
+  g_test_add_func ("/pipeline/formats", test_formats_run);
+  g_test_add_func ("/pipeline/state-cycles", test_state_cycles);
+  g_test_add_func ("/pipeline/two-elements", test_two_elements);
+  g_test_add_func ("/pipeline/stop-at-any-time", test_stop_at_any_time);
+  g_test_add_func ("/pipeline/seeks", test_seeks);
+  g_test_add_func ("/pipeline/properties-while-playing", test_properties_while_playing);
+  g_test_add_func ("/pipeline/live-source", test_live_source);
+  g_test_add_func ("/pipeline/broken-models", test_broken_models);
+  return g_test_run ();
+}
