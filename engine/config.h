@@ -28,7 +28,7 @@ typedef struct {
   int vocab_size, hidden_size, intermediate_size, moe_intermediate_size;
   int num_hidden_layers, num_attention_heads, num_key_value_heads;
   bool use_mla, attention_bias;
-  int kv_lora_rank, q_lora_rank; /* q_lora_rank 0: full-rank queries */
+  int kv_lora_rank, q_lora_rank;                      /* q_lora_rank 0: full-rank queries */
   int qk_nope_head_dim, qk_rope_head_dim, v_head_dim; /* without MLA: 0, head_dim, head_dim */
   int head_dim; /* of a query and key: nope + rope, or hidden / heads without MLA */
   int n_routed_experts, n_shared_experts, first_k_dense_replace, moe_layer_freq;
