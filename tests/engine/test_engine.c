@@ -501,7 +501,9 @@ test_prompts (void)
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
     g_autofree char *prompt = dsvl2_prompt_from_text (cases[i].typed);
 
-    g_test_message ("\"%s\" → \"%s\"", cases[i].typed, prompt);
+    g_autofree char *typed = g_strescape (cases[i].typed ? cases[i].typed : "nothing", NULL);
+    g_autofree char *shown = g_strescape (prompt, NULL);
+    g_test_message ("\"%s\" becomes \"%s\"", typed, shown);
     g_assert_cmpstr (prompt, ==, cases[i].prompt);
   }
 }

@@ -25,7 +25,7 @@ static const float nudge = 1e-5f;
 
 static const double max_hidden = 2e-4, max_logits = 1e-3; /* relative */
 
-enum { N_NUDGES = 16 };
+enum { N_NUDGES = 16, SKIP = 77 };
 
 typedef struct {
   const char *dir;
@@ -614,6 +614,17 @@ check_folder (Golden *g, const Dsvl2EngineOptions *options, GError **error)
   return check_engine (g, cases, options, error);
 }
 
+static bool
+has_isa (const char *isa)
+{
+  char message[OPS_MESSAGE];
+  Ops *ops = ops_open (&(OpsOptions){ .device = "cpu", .threads = 1, .isa = isa }, message);
+
+  if (ops)
+    ops->close (ops);
+  return ops != NULL;
+}
+
 int
 main (int argc, char **argv)
 {
@@ -640,6 +651,10 @@ main (int argc, char **argv)
   options.isa = isa;
   options.threads = threads;
   options.prefill_chunk = chunk;
+  if (isa && !has_isa (isa)) {
+    g_print ("this processor has no %s: skipped\n", isa);
+    return SKIP;
+  }
   for (char **dir = dirs; *dir; dir++) {
     Golden g = { .dir = *dir, .chunk = chunk, .parser = json_parser_new () };
 
