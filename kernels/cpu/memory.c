@@ -29,10 +29,12 @@ alloc (Ops *k, size_t bytes)
 static void
 release (Ops *k, void *memory)
 {
-  char *base = (char *) memory - HEADER;
+  char *base;
 
-  if (memory)
-    munmap (base, *(size_t *) base);
+  if (!memory)
+    return;
+  base = (char *) memory - HEADER;
+  munmap (base, *(size_t *) base);
 }
 
 static void

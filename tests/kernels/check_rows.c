@@ -2,6 +2,11 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "check.h"
 
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
 #define COUNT(table) (sizeof table / sizeof table[0])
 
 /* --- gather_rows --------------------------------------------------------------------------------- */
@@ -39,6 +44,31 @@ run_gather (Run *r, int i)
   while (run_again (r))
     for (int t = 0, n; (n = run_rows (r, t, c->T)) > 0; t += n)
       k->gather_rows (k, y + t * c->D, &table, ids + t, n);
+}
+
+/* By hand: rows without an id stay. */
+static void
+check_gather (Ops *k, int *n, int *failed)
+{
+  static const float numbers[4] = { 1, 2, 3, 4 }, before[6] = { 9, 9, 9, 9, 9, 9 };
+  static const float expected[6] = { 3, 4, 9, 9, 1, 2 };
+  static const int32_t ids[3] = { 1, -1, 0 };
+  const Weight table = {
+    .data = copy_in (k, numbers, sizeof numbers), .type = WEIGHT_F32, .O = 2, .I = 2
+  };
+  float *y = copy_in (k, before, sizeof before), got[6];
+  int32_t *ids_in = copy_in (k, ids, sizeof ids);
+  bool pass;
+
+  k->gather_rows (k, y, &table, ids_in, 3);
+  k->download (k, got, y, sizeof got);
+  pass = memcmp (got, expected, sizeof got) == 0;
+  printf ("%s gather_rows/%s a row without an id stays\n", pass ? "ok" : "not ok", k->isa);
+  *failed += !pass;
+  ++*n;
+  k->free (k, (void *) table.data);
+  k->free (k, y);
+  k->free (k, ids_in);
 }
 
 /* --- add_rows ------------------------------------------------------------------------------------ */
@@ -104,6 +134,38 @@ run_silu (Run *r, int i)
     }
 }
 
+/* Number by number over all that e^x can be: rows' largest values would hide the small ones. */
+static void
+check_silu (Ops *k, int *n, int *failed)
+{
+  enum { F = 17500 };
+  float *host = malloc (3 * F * sizeof *host), *gate, *up, *y;
+  double worst = 0;
+
+  for (int i = 0; i < F; i++) {
+    host[i] = (i - F / 2) * 0.01f;
+    host[F + i] = 1;
+  }
+  gate = copy_in (k, host, F * sizeof *host);
+  up = copy_in (k, host + F, F * sizeof *host);
+  y = k->alloc (k, F * sizeof *host);
+  k->silu_mul (k, y, gate, up, 1, F);
+  k->download (k, host + 2 * F, y, F * sizeof *host);
+  for (int i = 0; i < F; i++) {
+    const double want = host[i] / (1 + exp (-(double) host[i]));
+
+    if (want != 0)
+      worst = fmax (worst, fabs (host[2 * F + i] / want - 1));
+  }
+  printf ("%s silu_mul/%s from -87 to 87, worst %.2g of each number\n", worst < 5e-7 ? "ok" : "not ok",
+      k->isa, worst);
+  *failed += !(worst < 5e-7);
+  ++*n;
+  for (float **p = (float *[]){ gate, up, y, NULL }; *p; p++)
+    k->free (k, *p);
+  free (host);
+}
+
 /* --- speed --------------------------------------------------------------------------------------- */
 
 static void
@@ -135,8 +197,8 @@ bench_silu (Run *r, int i)
 }
 
 const OpCheck rows_checks[] = {
-  { "gather_rows", run_gather, COUNT (gather_cases) },
+  { "gather_rows", run_gather, COUNT (gather_cases), NULL, 0, check_gather },
   { "add_rows", run_add, COUNT (add_cases), bench_add, 1 },
-  { "silu_mul", run_silu, COUNT (silu_cases), bench_silu, 2 },
+  { "silu_mul", run_silu, COUNT (silu_cases), bench_silu, 2, check_silu },
   { NULL },
 };
