@@ -122,8 +122,8 @@ typedef struct {
 } Frame;
 
 /* The canvas that a frame is fitted into: across × down tiles of S × S. The frame is scaled with its
- * aspect kept to inner_width × inner_height at (left, top); the rest is `grey`; then
- * (v / 255 − mean[c]) / std[c]. */
+ * aspect kept to inner_width × inner_height, at least 1 × 1, at (left, top) inside it; the rest is `grey`;
+ * then (v / 255 − mean[c]) / std[c]. */
 typedef struct {
   int across, down, S;
   int left, top, inner_width, inner_height;

@@ -5,7 +5,8 @@
 #include <math.h>
 #include <string.h>
 
-/* The keys and values that one query sees: row j is slot j % page_tokens of page pages[j / page_tokens]. */
+/* The keys and values that one query sees: row j is slot j % page_tokens of page
+ * pages[j / page_tokens]. */
 typedef struct {
   const float *k, *v;
   int k_width, v_width, dk, dv;

@@ -1,10 +1,10 @@
 /* dsvl2: attention over the pages of a cache
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Keys come in blocks that begin at multiples of KEYS, softmax is computed on the way (Dao et al. 2022): what
- * a query's row becomes depends on its own keys and their order alone, so a token decoded by itself gets the
- * bits that it gets in a prompt of hundreds. Rows that see the same keys are computed GROUP at a time, only
- * to load less; a lone row waits for memory, so it asks for what comes next in time. */
+ * Keys come in blocks that begin at multiples of KEYS, softmax is computed on the way (Dao et al. 2022):
+ * what a query's row becomes depends on its own keys and their order alone, so a token decoded by itself
+ * gets the bits that it gets in a prompt of hundreds. Rows that see the same keys are computed GROUP at a
+ * time, only to load less; a lone row waits for memory, so it asks for what comes next in time. */
 #include "softmax_simd.h"
 
 #include <math.h>
@@ -29,7 +29,8 @@ typedef struct {
   int page_tokens;
 } Keys;
 
-/* One row of the result on its way: it sees keys 0 … n − 1, whose head is k_at (v_at) floats into a row. */
+/* One row of the result on its way: it sees keys 0 … n − 1, whose head is k_at (v_at) floats into a
+ * row. */
 typedef struct {
   const float *q;
   float *out;
@@ -88,8 +89,8 @@ add_products (vf *sum, const float *const *q, int Q, const float *const *k, int 
   }
 }
 
-/* Lane i · K + j of the result is q[i] · k[j], Q · K = LANES. Each is summed in the same order whatever Q is.
- * Q and K are constants where this is inlined, so that sums stay in registers. */
+/* Lane i · K + j of the result is q[i] · k[j], Q · K = LANES. Each is summed in the same order whatever Q
+ * is. Q and K are constants where this is inlined, so that sums stay in registers. */
 static inline __attribute__ ((always_inline)) vf
 products (const float *const *q, int Q, const float *const *k, int K, int d)
 {
@@ -146,8 +147,8 @@ typedef struct {
   int from, to;
 } Weighed;
 
-/* out[i], V vectors of which n columns each are there: times fade[i], plus what `w` comes to at the values'
- * column `at`. Q and V are constants where it is inlined. */
+/* out[i], V vectors of which n columns each are there: times fade[i], plus what `w` comes to at the
+ * values' column `at`. Q and V are constants where it is inlined. */
 static inline __attribute__ ((always_inline)) void
 add_columns (float *const *out, const float *fade, int Q, const Weighed *w, int at, int V, int n)
 {
@@ -196,7 +197,7 @@ seen (const Query *query, const Block *block)
   return min_int (query->n - block->first, KEYS);
 }
 
-/* A lone row. The keys it or its like needs next are `next`, their heads `next_at` floats into a row. */
+/* A lone row. The keys it or its like needs next are `next`, their head `next_at` floats into a row. */
 static void
 attend_one (Query *query, const Block *block, const AttentionShape *shape, const float *const *next,
     int next_at)
@@ -216,8 +217,8 @@ attend_one (Query *query, const Block *block, const AttentionShape *shape, const
   }
 }
 
-/* n ≤ GROUP rows of the same head. A short group is filled up with its last, whose row is then computed more
- * than once, to the same bits. */
+/* n ≤ GROUP rows of the same head. A short group is filled up with its last, whose row is then computed
+ * more than once, to the same bits. */
 static void
 attend_group (Query **query, int n, const Block *block, const AttentionShape *shape)
 {
@@ -335,8 +336,8 @@ attend_piece (void *arg, int i, void *scratch)
   }
 }
 
-/* In a prompt many rows share each head's keys. With few rows a piece has as many heads as the threads leave
- * it, for whole rows of keys are read faster than parts of them. */
+/* In a prompt many rows share each head's keys. With few rows a piece has as many heads as the threads
+ * leave it, for whole rows of keys are read faster than parts of them. */
 static void
 attend (Ops *k, float *out, const float *q, const float *k_pool, const float *v_pool,
     const AttentionShape *shape, const StepRows *rows)
@@ -346,7 +347,7 @@ attend (Ops *k, float *out, const float *q, const float *k_pool, const float *v_
 
   if (T <= FEW_ROWS)
     job.heads = min_int (ceil_div (H, parallel_threads (k)), QUERIES);
-  job.chunk = min_int (T, QUERIES / job.heads);
+  job.chunk = clamp_int (T, 1, QUERIES / job.heads);
   parallel_for (k, ceil_div (H, job.heads) * ceil_div (T, job.chunk), attend_piece, &job);
 }
 

@@ -24,8 +24,9 @@ frame_round_up (size_t n)
   return (n + FRAME_BLOCK - 1) / FRAME_BLOCK * FRAME_BLOCK;
 }
 
-/* What frame_tiles keeps in its scratch memory. In the plain version both pictures are rows of RGB; in the
- * fast ones `rgb` is [rows / 16][3][width][16] and `across` [3][rows][inner_width], rounded up to blocks. */
+/* What frame_tiles keeps in its scratch memory. In the plain version both pictures are rows of RGB; in
+ * the fast ones `rgb` is [rows / 16][3][width][16] and `across` [3][rows][inner_width], rounded up to
+ * blocks. */
 typedef struct {
   uint8_t *rgb, *across;
   Taps horizontal, vertical;

@@ -1,9 +1,9 @@
 /* dsvl2: from a frame of video to the model's tiles
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Integers are summed as in plain C, so results are the same to the last bit. Samples are turned so that the
- * lanes of a vector are what one weight belongs to: 16 rows side by side in the pass across, 16 columns in
- * the pass down. */
+ * Integers are summed as in plain C, so results are the same to the last bit. Samples are turned so that
+ * the lanes of a vector are what one weight belongs to: 16 rows side by side in the pass across, 16
+ * columns in the pass down. */
 #include "cpu.h"
 #include "frames.h"
 #include "simd.h"
@@ -116,8 +116,8 @@ sample (const Samples *s, int i)
   return s->row + ((s->x + i) >> s->shift) * s->step;
 }
 
-/* Sixteen samples lie in `chunks` times 16 bytes, out of which shuffles take them. Returns how many samples it
- * has stored: it reads nothing behind the last. `chunks` is a constant where this is inlined. */
+/* Sixteen samples lie in `chunks` times 16 bytes, out of which shuffles take them. Returns how many
+ * samples it has stored: it reads nothing behind the last. `chunks` is a constant where this is inlined. */
 static inline __attribute__ ((always_inline)) int
 shuffle_samples (uint8_t *line, const Samples *s, int chunks)
 {

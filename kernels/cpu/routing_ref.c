@@ -1,8 +1,8 @@
 /* dsvl2: which experts a token goes to, in plain C
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Official code: modeling_deepseek.py, MoEGate.forward; its names are kept. The only version: a row takes a
- * microsecond. */
+ * Official code: modeling_deepseek.py, MoEGate.forward; its names are kept. The only version: a row takes
+ * a microsecond. */
 #include "cpu.h"
 
 #include <math.h>

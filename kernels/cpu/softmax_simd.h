@@ -11,8 +11,8 @@ typedef struct {
   float largest, sum, fade;
 } Softmax;
 
-/* p [n rounded up to LANES]: from scores (unscaled) to weights, which `sum` will divide. What lies past n is
- * overwritten. Start with largest = −INFINITY. */
+/* p [n rounded up to LANES]: from scores (unscaled) to weights, which `sum` will divide. What lies past n
+ * is overwritten. Start with largest = −INFINITY. */
 static inline void
 softmax_block (Softmax *s, float *p, int n, float scale)
 {

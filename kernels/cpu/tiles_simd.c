@@ -24,7 +24,7 @@ typedef struct {
 
 _Static_assert(sizeof (Work) <= CPU_SCRATCH, "a thread's scratch memory is too small");
 
-/* y[i], V vectors of which the last n columns are there: times fade[i], plus Σ_j x[i][j] · b[j · stride …]. V
+/* y[i], V vectors of which n columns each are there: times fade[i], plus Σ_j x[i][j] · b[j · stride …]. V
  * is a constant where it is inlined, so that sums stay in registers. */
 static inline __attribute__ ((always_inline)) void
 add_columns (float *const *y, const float *fade, const float *const *x, const float *b, int stride,
@@ -49,8 +49,7 @@ add_columns (float *const *y, const float *fade, const float *const *x, const fl
     vf_store_up_to (y[i / V] + i % V * LANES, sum[i], n);
 }
 
-/* All columns of up to GROUP rows; a short group is filled up with its last, which is then computed more
- * than once, to the same bits. */
+/* All columns of GROUP rows. */
 static void
 add_group (float *const *y, const float *fade, const float *const *x, const float *b, int stride,
     int rows, int columns)

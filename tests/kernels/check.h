@@ -87,7 +87,7 @@ typedef struct {
 } OpCheck;
 
 /* NULL-terminated by .op, one for each file of checks. */
-extern const OpCheck attention_checks[], experts_checks[], frames_checks[], linear_checks[], logits_checks[],
-    norm_checks[], patches_checks[], rope_checks[], routing_checks[], rows_checks[];
+extern const OpCheck attention_checks[], experts_checks[], frames_checks[], linear_checks[],
+    logits_checks[], norm_checks[], patches_checks[], rope_checks[], routing_checks[], rows_checks[];
 
 #endif

@@ -15,6 +15,7 @@ typedef struct {
 } TilesCase;
 
 static const TilesCase tiles_cases[] = {
+  { 0, 4, 1, 8 },
   { 1, 729, 2, 72 }, /* SigLIP SO400M, two of its heads */
   { 2, 25, 4, 12 },
   { 3, 16, 2, 16 },
@@ -62,6 +63,7 @@ typedef struct {
 static const PagesCase pages_cases[] = {
   /* T  seq  last page   H  kv   dk   dv */
   {  1,  1,    0,   1,   1,  1,   1,   1 },
+  {  0,  1,    5,   4,   2,  1,   8,   8 },
   {  1,  1, 1500,  64,  10, 10, 128, 128 },                    /* Tiny, decoding */
   {  1,  1,  700,  16,  16,  1, 576, 512, 0, true },           /* Small, decoding */
   { 16, 16,  130,  16,   4,  4,  32,  32 },                    /* cameras */

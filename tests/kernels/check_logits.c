@@ -11,7 +11,7 @@
 static const struct {
   int T, V;
   Spread spread;
-} argmax_cases[] = { { 1, 1 }, { 1, 129280 }, { 7, 33 }, { 16, 1056 }, { 5, 15 }, { 3, 1025 },
+} argmax_cases[] = { { 1, 1 }, { 0, 5 }, { 1, 129280 }, { 7, 33 }, { 16, 1056 }, { 5, 15 }, { 3, 1025 },
   { 9, 97, ZEROS }, { 3, 5000, ZEROS }, { 9, 97, TINY }, { 9, 97, LARGE }, { 20, 77, SOME_NAN } };
 
 static void

@@ -12,6 +12,7 @@ typedef struct {
 } NormCase;
 
 static const NormCase layer_cases[] = {
+  { 0, 5 },
   { 1, 1 },
   { 1, 1152 },
   { 7, 33 },
@@ -25,6 +26,7 @@ static const NormCase layer_cases[] = {
 };
 
 static const NormCase rms_cases[] = {
+  { 0, 5 },
   { 1, 1 },
   { 1, 1280 },
   { 7, 33, 40, true }, /* a latent beside its rope, in place */

@@ -9,8 +9,8 @@
 
 static const struct {
   int N, S, p;
-} patchify_cases[] = { { 1, 1, 1 }, { 1, 28, 14 }, { 3, 9, 3 }, { 2, 70, 14 }, { 1, 128, 16 },
-  { 4, 10, 2 }, { 1, 29, 14 } /* a margin that no patch covers */ };
+} patchify_cases[] = { { 0, 28, 14 }, { 1, 1, 1 }, { 1, 28, 14 }, { 3, 9, 3 }, { 2, 70, 14 },
+  { 1, 128, 16 }, { 4, 10, 2 }, { 1, 29, 14 } /* a margin that no patch covers */ };
 
 static void
 run_patchify (Run *r, int i)
@@ -30,8 +30,8 @@ run_patchify (Run *r, int i)
 
 static const struct {
   int N, h, w, C, f;
-} unfold_cases[] = { { 1, 1, 1, 1, 1 }, { 1, 1, 1, 3, 2 }, { 2, 5, 5, 7, 2 }, { 1, 27, 27, 64, 2 },
-  { 3, 4, 6, 33, 2 }, { 2, 7, 5, 3, 3 }, { 1, 2, 3, 5, 4 } };
+} unfold_cases[] = { { 0, 3, 3, 4, 2 }, { 1, 1, 1, 1, 1 }, { 1, 1, 1, 3, 2 }, { 2, 5, 5, 7, 2 },
+  { 1, 27, 27, 64, 2 }, { 3, 4, 6, 33, 2 }, { 2, 7, 5, 3, 3 }, { 1, 2, 3, 5, 4 } };
 
 static void
 run_unfold (Run *r, int i)

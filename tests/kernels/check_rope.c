@@ -14,6 +14,7 @@ typedef struct {
 } RopeCase;
 
 static const RopeCase rope_cases[] = {
+  { 0, 1, 2 },
   { 1, 1, 2, 0, 0, false, false },
   { 1, 10, 128, 0, 0, false, true },    /* MHA, decoding */
   { 9, 16, 64, 128, 512, true, false }, /* MLA's queries move to the latent's side */

@@ -19,6 +19,7 @@ typedef struct {
 static const RouteCase route_cases[] = {
   /* T    E  K  score          method               groups, best  normalize scale */
   {  1, { 64, 6, ROUTE_SOFTMAX, ROUTE_GREEDY,        1, 1, false, 1 } },         /* Tiny and Small */
+  {  0, { 64, 6, ROUTE_SOFTMAX, ROUTE_GREEDY,        1, 1, false, 1 } },
   { 13, { 72, 6, ROUTE_SIGMOID, ROUTE_NOAUX_TC,      1, 1, true,  2 }, true },   /* VL2 */
   { 13, { 72, 6, ROUTE_SIGMOID, ROUTE_NOAUX_TC,      8, 3, true,  2.5f }, true },
   { 13, { 64, 6, ROUTE_SOFTMAX, ROUTE_GROUP_LIMITED, 8, 3, false, 16 } },

@@ -18,6 +18,7 @@ typedef struct {
 } GatherCase;
 
 static const GatherCase gather_cases[] = {
+  { 0, 2, 3, WEIGHT_F32 },
   { 1, 1, 1, WEIGHT_F32 },
   { 7, 11, 33, WEIGHT_F32 },
   { 9, 5, 129, WEIGHT_BF16 },
@@ -76,7 +77,8 @@ check_gather (Ops *k, int *n, int *failed)
 /* Rows at once only: which row of the table is added hangs on t. */
 static const struct {
   int T, R, D;
-} add_cases[] = { { 1, 1, 1 }, { 7, 3, 33 }, { 50, 25, 48 }, { 3, 5, 20000 }, { 18, 9, 1152 } };
+} add_cases[] = { { 0, 1, 7 }, { 1, 1, 1 }, { 7, 3, 33 }, { 50, 25, 48 }, { 3, 5, 20000 },
+  { 18, 9, 1152 } };
 
 static void
 run_add (Run *r, int i)
@@ -100,6 +102,7 @@ typedef struct {
 } SiluCase;
 
 static const SiluCase silu_cases[] = {
+  { 0, 9, APART },
   { 1, 1, APART },
   { 1, 896, APART },
   { 7, 33, IN_GATE },
