@@ -33,7 +33,9 @@ PARTIAL = .3   # IoU with such a one that excuses a box
 
 
 def boxes_of(text):
-    return [[int(v) for v in box] for box in re.findall(r'\[(\d+), (\d+), (\d+), (\d+)\]', text)]
+    """Boxes in thousandths of the frame; 999 in an answer is its right or bottom edge."""
+    boxes = re.findall(r'\[(\d+), (\d+), (\d+), (\d+)\]', text)
+    return [[int(v) / 999 * 1000 for v in box] for box in boxes]
 
 
 def iou(a, b):
