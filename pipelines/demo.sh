@@ -19,7 +19,7 @@ ninja -C "$build"
 
 model=${DSVL2_MODEL:-$top/models/nano/hf}
 input=${1:-$top/models/nano/clips/demo.webm}
-prompt=${2:-$'<image>\n<|grounding|>Describe this image.'}
+prompt=${2:-<|grounding|>Describe this image.}
 if [ $# -gt 0 ] && [ -z "${DSVL2_MODEL:-}" ]; then
   echo "The nano model knows drawn streets, not photographs: DSVL2_MODEL=/path/to/deepseek-vl2-tiny sees more." >&2
 fi
