@@ -447,7 +447,8 @@ test_long (void)
 {
   static const char *const units[] = { "a", " ", "\n", "!", "<", "7", "é", "e\xcc\x81", "a ",
     "<｜place▁holder▁no▁" };
-  g_autofree char *dirs[] = { g_build_filename (data_dir, "tokenizer", NULL), g_strdup (nano_dir) };
+  g_autofree char *real_dir = g_build_filename (data_dir, "tokenizer", NULL);
+  const char *const dirs[] = { real_dir, nano_dir };
 
   for (guint d = 0; d < G_N_ELEMENTS (dirs); d++) {
     GError *error = NULL;

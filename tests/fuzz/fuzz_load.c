@@ -4,9 +4,11 @@
  *   fuzz_load KIND FILE...                     each file as it is (what a fuzzer found, or starts from)
  *   fuzz_load KIND --mutate N [--seed S] FILE... N changes of them, the same for the same seed
  *
- * KIND is "config", "processor", "safetensors", "index" or "model". Run it under address and undefined-behaviour checks. */
+ * KIND is "config", "processor", "safetensors", "index", "tokenizer" or "model". Run it under address and
+ * undefined-behaviour checks. */
 #include "engine/config.h"
 #include "engine/safetensors.h"
+#include "engine/tokenizer.h"
 
 #include <glib/gstdio.h>
 #include <string.h>
@@ -67,6 +69,32 @@ try_safetensors (const char *dir)
   return st != NULL;
 }
 
+/* Whatever was loaded encodes any text, to ids that have tokens. */
+static bool
+try_tokenizer (const char *dir)
+{
+  static const char text[] =
+      "<image>\n<|ref|>the  cars<|/ref|>. 12345 <｜▁pad▁｜>\0\xff\xe6\xbc 漢字 a\r\n\n  ";
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (int));
+  g_autoptr (Tokenizer) t = tokenizer_load (dir, 2000, &error);
+
+  check (t != NULL, error);
+  if (t == NULL)
+    return false;
+  tokenizer_encode (t, text, sizeof text - 1, ids);
+  for (guint i = 0; i < ids->len; i++) {
+    gsize length;
+
+    g_assert_nonnull (tokenizer_token_bytes (t, g_array_index (ids, int, i), &length));
+    g_assert_cmpint (g_array_index (ids, int, i), <, tokenizer_vocabulary (t));
+    g_assert_cmpuint (length, >, 0);
+  }
+  g_assert_cmpint (tokenizer_vocabulary (t), <=, 2000);
+  g_assert_true (tokenizer_is_special (t, tokenizer_special (t)->image));
+  return true;
+}
+
 /* A whole model whose configuration was changed: what the checks let through fits the weights and answers a
  * question, or opening it fails. */
 static bool
@@ -94,6 +122,7 @@ static const struct {
   { "processor", "processor_config.json", try_config },
   { "safetensors", "model.safetensors", try_safetensors },
   { "index", "model.safetensors.index.json", try_safetensors },
+  { "tokenizer", "tokenizer.json", try_tokenizer },
   { "model", "config.json", try_model },
 };
 
@@ -300,7 +329,8 @@ main (int argc, char **argv)
   while (argc > 1 && kind < G_N_ELEMENTS (kinds) && strcmp (kinds[kind].name, argv[1]) != 0)
     kind++;
   if (argc < 3 || kind == G_N_ELEMENTS (kinds)) {
-    g_printerr ("A kind, config, processor, safetensors, index or model, was expected, and files\n");
+    g_printerr ("A kind, config, processor, safetensors, index, tokenizer or model, was expected, and "
+                "files\n");
     return 2;
   }
   dir = g_dir_make_tmp ("dsvl2-fuzz-XXXXXX", &error);
