@@ -614,7 +614,7 @@ encode_pass (Encoder *e, int pass, const char *p, const char *end)
     }
     p += a->length;
     if (a->lstrip)
-      start = MAX (done, skip_spaces_back (start, done));
+      start = skip_spaces_back (start, done);
     if (start > done)
       encode_pass (e, pass + 1, done, start);
     g_array_append_val (e->ids, a->id);

@@ -470,6 +470,40 @@ test_long (void)
   g_print ("# %u texts of 300000 bytes\n", (guint) (G_N_ELEMENTS (units) * G_N_ELEMENTS (dirs)));
 }
 
+static gpointer
+encode_alike (gpointer tokenizer)
+{
+  GArray *ids = g_array_new (FALSE, FALSE, sizeof (int));
+
+  for (int i = 0; i < 20; i++)
+    tokenizer_encode (tokenizer, "The quick <|ref|>brown<|/ref|> 漢字 fox, 12345!\n", -1, ids);
+  return ids;
+}
+
+/* A tokenizer that nobody has used before, by several threads at once. */
+static void
+test_threads (void)
+{
+  enum { LOADS = 20, THREADS = 4 };
+  GThread *thread[THREADS];
+
+  for (int i = 0; i < LOADS; i++) {
+    GError *error = NULL;
+    g_autoptr (Tokenizer) t = tokenizer_load (nano_dir, 1056, &error);
+    g_autoptr (GArray) alone = NULL;
+
+    g_assert_no_error (error);
+    for (int k = 0; k < THREADS; k++)
+      thread[k] = g_thread_new ("encode", encode_alike, t);
+    alone = encode_alike (t);
+    for (int k = 0; k < THREADS; k++) {
+      g_autoptr (GArray) ids = g_thread_join (thread[k]);
+
+      g_assert_cmpmem (ids->data, ids->len * sizeof (int), alone->data, alone->len * sizeof (int));
+    }
+  }
+}
+
 typedef struct {
   const char *from, *to;
   Dsvl2Error code;
@@ -636,6 +670,7 @@ main (int argc, char **argv)
   g_test_add_func ("/tokenizer/tokens", test_tokens);
   g_test_add_func ("/tokenizer/bytes", test_bytes);
   g_test_add_func ("/tokenizer/long", test_long);
+  g_test_add_func ("/tokenizer/threads", test_threads);
   g_test_add_func ("/tokenizer/refusals", test_refusals);
   return g_test_run ();
 }

@@ -1,4 +1,4 @@
-/* Malformed model files: whatever they hold, opening them ends in a value or one clear error
+/* dsvl2: malformed model files: whatever they hold, opening them ends in a value or one clear error
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
  *   fuzz_load KIND FILE...                     each file as it is (what a fuzzer found, or starts from)
