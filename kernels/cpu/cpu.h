@@ -11,13 +11,32 @@
 #include "kernels/backend.h"
 
 typedef struct _Pool Pool;
-typedef struct _Products Products; /* linear.h */
+
+/* T rows of an array: row t starts at x + (index ? index[t] : t) · stride. */
+typedef struct {
+  const float *x;
+  size_t stride;
+  const int32_t *index;
+  int T;
+} Rows;
+
+/* The inside of linear, linear_heads and moe_experts; see linear.h. */
+typedef struct {
+  /* z[t · z_row + o] = Σ_i x[t][i] · w[first + o, i] for o < n; x->T and n as piece_size() says */
+  void (*multiply) (float *z, int z_row, const Rows *x, const Weight *w, int first, int n,
+      void *scratch);
+  /* y = epilogue (z + bias), n of each; bias may be NULL */
+  void (*finish) (float *y, const float *z, const float *bias, int n, unsigned epilogue);
+  /* h = silu (gate) · up, n of each */
+  void (*silu_mul) (float *h, const float *gate, const float *up, int n);
+  int outputs; /* of a piece of many rows */
+} Products;
 
 /* The back end's state; the table comes first, so that an Ops * of the CPU is a Cpu *. */
 typedef struct {
   Ops ops;
   Pool *pool;
-  const Products *products; /* NULL where plain C does them */
+  Products products; /* of every ISA but plain C */
 } Cpu;
 
 static inline Cpu *
@@ -86,6 +105,8 @@ void patches_fill_avx512 (Ops *k);
 void rope_fill_avx512 (Ops *k);
 void rows_fill_avx512 (Ops *k);
 void tiles_fill_avx512 (Ops *k);
+
+void linear_fill_avx512bf16 (Ops *k);
 
 /* --- numbers ------------------------------------------------------------------------------------- */
 

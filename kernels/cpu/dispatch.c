@@ -86,6 +86,7 @@ static const Fill fills[N_ISAS][16] = {
       norm_fill_avx2, patches_fill_avx2, rope_fill_avx2, rows_fill_avx2, tiles_fill_avx2 },
   [ISA_AVX512] = { attention_fill_avx512, frames_fill_avx512, linear_fill_avx512, logits_fill_avx512,
       norm_fill_avx512, patches_fill_avx512, rope_fill_avx512, rows_fill_avx512, tiles_fill_avx512 },
+  [ISA_AVX512BF16] = { linear_fill_avx512bf16 },
 #endif
 };
 

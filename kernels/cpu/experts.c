@@ -11,7 +11,7 @@ typedef struct {
   const Products *products;
   const Experts *experts;
   int D, F, T, K;
-  int hidden_outputs, down_outputs; /* of a piece */
+  PieceSize hidden_piece, down_piece;
 
   const float *x, *weights;
   float *y;
@@ -72,14 +72,15 @@ static void
 hidden_piece (void *arg, int i, void *scratch)
 {
   const Moe *m = arg;
-  const int pieces = ceil_div (m->F, m->hidden_outputs), g = i / pieces, e = m->expert[g];
-  const int f = i % pieces * m->hidden_outputs, n = min_int (m->hidden_outputs, m->F - f);
+  const int pieces = ceil_div (m->F, m->hidden_piece.outputs), g = i / pieces, e = m->expert[g];
+  const int f = i % pieces * m->hidden_piece.outputs, n = min_int (m->hidden_piece.outputs, m->F - f);
   float *gate = scratch, *up = gate + PIECE_FLOATS; /* [rows.T, n] */
 
-  for (int p = m->first[g]; p < m->first[g + 1]; p += PIECE_ROWS) {
-    const Rows rows = {
-      .x = m->x, .stride = m->D, .index = m->row + p, .T = min_int (PIECE_ROWS, m->first[g + 1] - p)
-    };
+  for (int p = m->first[g]; p < m->first[g + 1]; p += m->hidden_piece.rows) {
+    const Rows rows = { .x = m->x,
+      .stride = m->D,
+      .index = m->row + p,
+      .T = min_int (m->hidden_piece.rows, m->first[g + 1] - p) };
 
     m->products->multiply (gate, n, &rows, &m->experts->gate[e], f, n, up + PIECE_FLOATS);
     m->products->multiply (up, n, &rows, &m->experts->up[e], f, n, up + PIECE_FLOATS);
@@ -92,13 +93,13 @@ static void
 down_piece (void *arg, int i, void *scratch)
 {
   const Moe *m = arg;
-  const int pieces = ceil_div (m->D, m->down_outputs), g = i / pieces;
-  const int d = i % pieces * m->down_outputs, n = min_int (m->down_outputs, m->D - d);
+  const int pieces = ceil_div (m->D, m->down_piece.outputs), g = i / pieces;
+  const int d = i % pieces * m->down_piece.outputs, n = min_int (m->down_piece.outputs, m->D - d);
 
-  for (int p = m->first[g]; p < m->first[g + 1]; p += PIECE_ROWS) {
-    const Rows rows = {
-      .x = m->hidden + (size_t) p * m->F, .stride = m->F, .T = min_int (PIECE_ROWS, m->first[g + 1] - p)
-    };
+  for (int p = m->first[g]; p < m->first[g + 1]; p += m->down_piece.rows) {
+    const Rows rows = { .x = m->hidden + (size_t) p * m->F,
+      .stride = m->F,
+      .T = min_int (m->down_piece.rows, m->first[g + 1] - p) };
 
     m->products->multiply (m->down + (size_t) p * m->D + d, m->D, &rows,
         &m->experts->down[m->expert[g]], d, n, scratch);
@@ -123,7 +124,7 @@ static void
 moe_experts (Ops *k, float *y, const float *x, const int32_t *ids, const float *weights,
     const Experts *experts, int T, int K, void *scratch)
 {
-  Moe m = { .products = cpu (k)->products,
+  Moe m = { .products = &cpu (k)->products,
     .experts = experts,
     .D = experts->D,
     .F = experts->F,
@@ -136,11 +137,11 @@ moe_experts (Ops *k, float *y, const float *x, const int32_t *ids, const float *
 
   place_arrays (&m, scratch);
   sort_pairs (&m, ids);
-  m.hidden_outputs = piece_outputs (k, &experts->gate[0], m.groups * m.F, T);
-  m.down_outputs = piece_outputs (k, &experts->down[0], m.groups * m.D, T);
+  m.hidden_piece = piece_size (k, &experts->gate[0], m.groups * m.F, T);
+  m.down_piece = piece_size (k, &experts->down[0], m.groups * m.D, T);
   work = (double) m.first[m.groups] * m.D * m.F;
-  pieces_for (k, m.groups * ceil_div (m.F, m.hidden_outputs), 2 * work, hidden_piece, &m);
-  pieces_for (k, m.groups * ceil_div (m.D, m.down_outputs), work, down_piece, &m);
+  pieces_for (k, m.groups * ceil_div (m.F, m.hidden_piece.outputs), 2 * work, hidden_piece, &m);
+  pieces_for (k, m.groups * ceil_div (m.D, m.down_piece.outputs), work, down_piece, &m);
   pieces_for (k, T, (double) T * K * m.D, sum_row, &m);
 }
 

@@ -11,8 +11,8 @@ typedef struct {
   const float *x;
   float *y;
   int T, x_row, x_head, y_row, y_head;
-  int H, O;            /* outputs of a head */
-  int outputs;         /* of a piece */
+  int H, O; /* outputs of a head */
+  PieceSize piece;
   int per_head, heads; /* pieces across one head's outputs, across all heads' */
 } Linear;
 
@@ -21,11 +21,11 @@ static void
 linear_piece (void *arg, int i, void *scratch)
 {
   const Linear *l = arg;
-  const int t = i / l->heads * PIECE_ROWS, h = i % l->heads / l->per_head;
-  const int o = i % l->per_head * l->outputs, n = min_int (l->outputs, l->O - o);
+  const int t = i / l->heads * l->piece.rows, h = i % l->heads / l->per_head;
+  const int o = i % l->per_head * l->piece.outputs, n = min_int (l->piece.outputs, l->O - o);
   const Rows rows = { .x = l->x + (size_t) t * l->x_row + (size_t) h * l->x_head,
     .stride = l->x_row,
-    .T = min_int (PIECE_ROWS, l->T - t) };
+    .T = min_int (l->piece.rows, l->T - t) };
   float *y = l->y + (size_t) t * l->y_row + (size_t) h * l->y_head + o;
   float *z = scratch; /* [rows.T, n] */
 
@@ -38,12 +38,12 @@ linear_piece (void *arg, int i, void *scratch)
 static void
 run (Ops *k, Linear *l)
 {
-  l->products = cpu (k)->products;
+  l->products = &cpu (k)->products;
   l->O = l->w->O / l->H;
-  l->outputs = piece_outputs (k, l->w, l->w->O, l->T);
-  l->per_head = ceil_div (l->O, l->outputs);
+  l->piece = piece_size (k, l->w, l->w->O, l->T);
+  l->per_head = ceil_div (l->O, l->piece.outputs);
   l->heads = l->H * l->per_head;
-  pieces_for (k, l->heads * ceil_div (l->T, PIECE_ROWS), (double) l->T * l->w->O * l->w->I,
+  pieces_for (k, l->heads * ceil_div (l->T, l->piece.rows), (double) l->T * l->w->O * l->w->I,
       linear_piece, l);
 }
 

@@ -1,26 +1,9 @@
 /* dsvl2: products of rows with a matrix, compiled once for each width of vector
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The order of every sum, whatever T, tile or thread: i goes by chunks of CHUNK; in a chunk lane l adds
- * i ≡ l (mod LANES) with fused multiply-adds; then the lanes are added as vf_sums() does, then the chunks
- * from first to last. Where i ends inside a vector the other lanes are zero.
- *
- * A tile is ROWS × OUTPUTS such sums in registers: it loads ROWS + OUTPUTS vectors for ROWS · OUTPUTS
- * multiply-adds. A chunk of ROWS rows stays in the first cache meanwhile. With few rows the weights go
- * straight from memory to registers; with many they are first expanded to f32, a piece's chunk at a time,
- * in the second cache.
- */
-#include "linear.h"
-#include "simd.h"
-
-enum {
-  ROWS = 4,
-  OUTPUTS = LANES == 16 ? 6 : 3,
-  CHUNK = 1280,
-  AHEAD = 24 << 10, /* bytes, at least, from what is multiplied to what is fetched from memory */
-};
-
-#define INLINE static inline __attribute__ ((always_inline))
+ * With few rows the weights go straight from memory to registers. With many they are first expanded to
+ * f32, a chunk of a piece at a time, which stays in the second cache while all rows pass by. */
+#include "block_simd.h"
 
 /* --- weights ------------------------------------------------------------------------------------- */
 
@@ -83,32 +66,21 @@ load_weights (const char *p, WeightType type, int n)
   return expand (n >= LANES ? load_halves (p) : load_halves_n (p, n), type);
 }
 
-/* --- a tile -------------------------------------------------------------------------------------- */
-
-/* A chunk of at most ROWS rows and OUTPUTS outputs; unused outputs repeat a used one. */
-typedef struct {
-  const float *x[ROWS];
-  const char *w[OUTPUTS];
-  const char *ahead; /* as many bytes as the tile's weights that will be needed later; or NULL */
-  int len;
-  float *z; /* [rows, z_row]; the first `n` of OUTPUTS */
-  int z_row, n;
-  bool add; /* not the first chunk */
-} Tile;
+/* --- blocks -------------------------------------------------------------------------------------- */
 
 /* Vector i of the chunk, of which n elements belong to it. */
 INLINE void
-multiply_vector (vf acc[ROWS][OUTPUTS], const Tile *t, int rows, WeightType type, int i, int n)
+multiply_vector (vf acc[ROWS][OUTPUTS], const Block *b, int rows, WeightType type, int i, int n)
 {
   const int size = type == WEIGHT_F32 ? 4 : 2;
   vf w[OUTPUTS];
 
 #pragma GCC unroll 8
   for (int o = 0; o < OUTPUTS; o++)
-    w[o] = load_weights (t->w[o] + (size_t) i * size, type, n);
+    w[o] = load_weights (b->w[o] + (size_t) i * size, type, n);
 #pragma GCC unroll 8
   for (int r = 0; r < rows; r++) {
-    const vf x = vf_load_up_to (t->x[r] + i, n);
+    const vf x = vf_load_up_to ((const float *) b->x[r] + i, n);
 
 #pragma GCC unroll 8
     for (int o = 0; o < OUTPUTS; o++)
@@ -117,54 +89,9 @@ multiply_vector (vf acc[ROWS][OUTPUTS], const Tile *t, int rows, WeightType type
 }
 
 INLINE void
-store_half (float *z, Half sums, const Tile *t)
+multiply_block (const Block *b, int rows, WeightType type)
 {
-#if defined __AVX512F__
-  const __mmask8 mask = (1u << t->n) - 1;
-
-  if (t->add)
-    sums = _mm256_maskz_loadu_ps (mask, z) + sums;
-  _mm256_mask_storeu_ps (z, mask, sums);
-#else
-  const __m128i mask = _mm_cmpgt_epi32 (_mm_set1_epi32 (t->n), _mm_setr_epi32 (0, 1, 2, 3));
-
-  if (t->add)
-    sums = _mm_maskload_ps (z, mask) + sums;
-  _mm_maskstore_ps (z, mask, sums);
-#endif
-}
-
-/* Two rows at a time: each has half of a vector for its OUTPUTS sums. */
-INLINE void
-store_sums (vf acc[ROWS][OUTPUTS], const Tile *t, int rows)
-{
-#pragma GCC unroll 8
-  for (int r = 0; r < rows; r += 2) {
-    const vf none = vf_set (0);
-    vf v[LANES], sums;
-
-#pragma GCC unroll 16
-    for (int j = 0; j < LANES / 2; j++) {
-      v[j] = j < OUTPUTS ? acc[r][j] : none;
-      v[j + LANES / 2] = j < OUTPUTS && r + 1 < rows ? acc[r + 1][j] : none;
-    }
-    sums = vf_sums (v);
-#if defined __AVX512F__
-    store_half (t->z + r * t->z_row, _mm512_castps512_ps256 (sums), t);
-    if (r + 1 < rows)
-      store_half (t->z + (r + 1) * t->z_row, _mm512_extractf32x8_ps (sums, 1), t);
-#else
-    store_half (t->z + r * t->z_row, _mm256_castps256_ps128 (sums), t);
-    if (r + 1 < rows)
-      store_half (t->z + (r + 1) * t->z_row, _mm256_extractf128_ps (sums, 1), t);
-#endif
-  }
-}
-
-INLINE void
-multiply_tile (const Tile *t, int rows, WeightType type)
-{
-  const int size = type == WEIGHT_F32 ? 4 : 2;
+  const int bytes = OUTPUTS * (type == WEIGHT_F32 ? 4 : 2);
   vf acc[ROWS][OUTPUTS];
   int i = 0;
 
@@ -173,141 +100,83 @@ multiply_tile (const Tile *t, int rows, WeightType type)
 #pragma GCC unroll 8
     for (int o = 0; o < OUTPUTS; o++)
       acc[r][o] = vf_set (0);
-  for (; i + LANES <= t->len; i += LANES) {
-    multiply_vector (acc, t, rows, type, i, LANES);
-    if (t->ahead)
-#pragma GCC unroll 8
-      for (int at = 0; at < OUTPUTS * LANES * size; at += 64)
-        _mm_prefetch (t->ahead + (size_t) i * OUTPUTS * size + at, _MM_HINT_T1);
+  for (; i + LANES <= b->len; i += LANES) {
+    multiply_vector (acc, b, rows, type, i, LANES);
+    fetch_ahead (b, (size_t) i * bytes, LANES * bytes);
   }
-  if (i < t->len)
-    multiply_vector (acc, t, rows, type, i, t->len - i);
-  store_sums (acc, t, rows);
+  if (i < b->len)
+    multiply_vector (acc, b, rows, type, i, b->len - i);
+  store_sums (acc, b, rows);
 }
 
 /* clang-format off */
-#define TILE(rows, type, name) \
-  static void tile_##name##_##rows (const Tile *t) { multiply_tile (t, rows, type); }
-#define TILES(type, name) \
-  TILE (1, type, name) TILE (2, type, name) TILE (3, type, name) TILE (4, type, name)
-TILES (WEIGHT_F32, f32)
-TILES (WEIGHT_F16, f16)
-TILES (WEIGHT_BF16, bf16)
+#define BLOCK(rows, type, name) \
+  static void block_##name##_##rows (const Block *b) { multiply_block (b, rows, type); }
+#define BLOCKS(type, name) \
+  BLOCK (1, type, name) BLOCK (2, type, name) BLOCK (3, type, name) BLOCK (4, type, name)
+BLOCKS (WEIGHT_F32, f32)
+BLOCKS (WEIGHT_F16, f16)
+BLOCKS (WEIGHT_BF16, bf16)
 
-static void (*const tiles[][ROWS]) (const Tile *t) = {
-  [WEIGHT_F32] = { tile_f32_1, tile_f32_2, tile_f32_3, tile_f32_4 },
-  [WEIGHT_F16] = { tile_f16_1, tile_f16_2, tile_f16_3, tile_f16_4 },
-  [WEIGHT_BF16] = { tile_bf16_1, tile_bf16_2, tile_bf16_3, tile_bf16_4 },
+static void (*const blocks[][ROWS]) (const Block *b) = {
+  [WEIGHT_F32] = { block_f32_1, block_f32_2, block_f32_3, block_f32_4 },
+  [WEIGHT_F16] = { block_f16_1, block_f16_2, block_f16_3, block_f16_4 },
+  [WEIGHT_BF16] = { block_bf16_1, block_bf16_2, block_bf16_3, block_bf16_4 },
 };
 /* clang-format on */
 
-/* --- a piece ------------------------------------------------------------------------------------- */
+/* --- pieces -------------------------------------------------------------------------------------- */
 
-/* One piece: n outputs of x's rows. */
-typedef struct {
-  float *z;
-  int z_row;
-  const Rows *x;
-  const char *w; /* [n, …] of type, `stride` bytes from one to the next */
-  WeightType type;
-  size_t stride;
-  int n;
-} Piece;
-
-/* Elements from … from + len of rows t …, outputs o …; `w_from` is where they are in w. */
+/* A chunk of the piece's weights, to [n, CHUNK]. */
 static void
-run_tile (const Piece *p, int t, int o, int from, int w_from, int len, const char *ahead)
+expand_chunk (float *to, const Piece *p, WeightType type, int from, int len)
 {
-  const int rows = min_int (ROWS, p->x->T - t), n = min_int (OUTPUTS, p->n - o);
-  Tile tile = { .len = len,
-    .z = p->z + (size_t) t * p->z_row + o,
-    .z_row = p->z_row,
-    .n = n,
-    .add = from > 0,
-    .ahead = ahead };
-
-  for (int r = 0; r < rows; r++)
-    tile.x[r] = row_of (p->x, t + r) + from;
-  for (int j = 0; j < OUTPUTS; j++)
-    tile.w[j] = p->w + (o + min_int (j, n - 1)) * p->stride + w_from * weight_type_size (p->type);
-  tiles[p->type][rows - 1](&tile);
+  for (int o = 0; o < p->n; o++, to += CHUNK)
+    for (int i = 0; i < len; i += LANES)
+      vf_store (to + i, load_weights (factor_at (&p->w, o, from + i), type, min_int (LANES, len - i)));
 }
 
 static void
-fetch (const char *from, const char *to)
+multiply_many (const Piece *p, WeightType type, int I, float *scratch)
 {
-  for (; from < to; from += 64)
-    _mm_prefetch (from, _MM_HINT_T1);
-}
+  Piece expanded = *p;
 
-/* Reads each weight once from memory, for all rows. A tile takes from OUTPUTS places at a time, which
- * memory does not like, so a group's worth of it is fetched from end to end, some groups before. */
-static void
-multiply_few (const Piece *p, int I)
-{
-  const size_t group = OUTPUTS * p->stride, ahead = (AHEAD + group - 1) / group * group;
-  const char *end = p->w + p->n * p->stride;
+  expanded.w = (Factor){ (const char *) scratch, CHUNK * sizeof (float), sizeof (float) };
+  expanded.block = blocks[WEIGHT_F32];
+  for (int from = 0; from < I; from += CHUNK) {
+    const int len = min_int (CHUNK, I - from);
 
-  fetch (p->w, p->w + ahead < end ? p->w + ahead : end);
-  for (int o = 0; o < p->n; o += OUTPUTS) {
-    const char *later = p->w + o * p->stride + ahead;
-
-    for (int from = 0; from < I; from += CHUNK) {
-      for (int t = 0; t < p->x->T; t += ROWS)
-        run_tile (p, t, o, from, from, min_int (CHUNK, I - from),
-            t == 0 && later + group <= end ? later + from * group / I : NULL);
+    expand_chunk (scratch, p, type, from, len);
+    for (int t = 0; t < p->T; t += ROWS) {
+      /* chunks that do not follow each other surprise the processor */
+      for (int r = t + ROWS; len < I && r < min_int (t + 2 * ROWS, p->T); r++)
+        fetch (factor_at (&p->x, r, from), factor_at (&p->x, r, from + len));
+      for (int o = 0; o < p->n; o += OUTPUTS)
+        run_block (&expanded, t, o, from, 0, len, from > 0, NULL);
     }
   }
 }
 
-/* A chunk of the piece's weights as f32. */
-static void
-expand_chunk (float *to, const Piece *p, int from, int len)
+enum { MANY_OUTPUTS = 48 };
+_Static_assert(MANY_OUTPUTS *CHUNK * sizeof (float) <= MULTIPLY_SCRATCH, "a chunk fits the scratch");
+
+void
+SIMD_NAME (multiply) (float *z, int z_row, const Rows *x, const Weight *w, int first, int n,
+    void *scratch)
 {
-  for (int o = 0; o < p->n; o++) {
-    const char *w = p->w + o * p->stride + from * weight_type_size (p->type);
-
-    for (int i = 0; i < len; i += LANES)
-      vf_store (to + (size_t) o * CHUNK + i,
-          load_weights (w + i * weight_type_size (p->type), p->type, min_int (LANES, len - i)));
-  }
-}
-
-static void
-multiply_many (const Piece *p, int I, float *scratch)
-{
-  Piece expanded = *p;
-
-  expanded.w = (const char *) scratch; /* [n, CHUNK] */
-  expanded.type = WEIGHT_F32;
-  expanded.stride = CHUNK * sizeof (float);
-  for (int from = 0; from < I; from += CHUNK) {
-    const int len = min_int (CHUNK, I - from);
-
-    expand_chunk (scratch, p, from, len);
-    for (int t = 0; t < p->x->T; t += ROWS)
-      for (int o = 0; o < p->n; o += OUTPUTS)
-        run_tile (&expanded, t, o, from, 0, len, NULL);
-  }
-}
-
-_Static_assert(PIECE_OUTPUTS *CHUNK * sizeof (float) <= MULTIPLY_SCRATCH, "a chunk fits the scratch");
-
-static void
-multiply (float *z, int z_row, const Rows *x, const Weight *w, int first, int n, void *scratch)
-{
+  const int size = weight_type_size (w->type);
   const Piece p = { .z = z,
     .z_row = z_row,
-    .x = x,
-    .w = weight_row (w, first),
-    .type = w->type,
-    .stride = w->I * weight_type_size (w->type),
-    .n = n };
+    .T = x->T,
+    .n = n,
+    .x = { (const char *) x->x, x->stride * sizeof (float), sizeof (float), x->index },
+    .w = { weight_row (w, first), (size_t) w->I * size, size },
+    .block = blocks[w->type] };
 
   if (x->T <= FEW_ROWS)
     multiply_few (&p, w->I);
   else
-    multiply_many (&p, w->I, scratch);
+    multiply_many (&p, w->type, w->I, scratch);
 }
 
 /* --- what follows a product ---------------------------------------------------------------------- */
@@ -377,12 +246,10 @@ silu_mul (float *h, const float *gate, const float *up, int n)
   }
 }
 
-const Products SIMD_NAME (products) = { multiply, finish, silu_mul };
-
 void
 SIMD_NAME (linear_fill) (Ops *k)
 {
-  cpu (k)->products = &SIMD_NAME (products);
+  cpu (k)->products = (Products){ SIMD_NAME (multiply), finish, silu_mul, MANY_OUTPUTS };
   linear_fill_products (k);
   experts_fill_products (k);
 }

@@ -113,8 +113,9 @@ vf_sums (const vf v[LANES])
 {
   vf quad[4];
 
-  for (int i = 0; i < 4;
-       i++) { /* sums of quarters: lane 4 q + j of quad[i] is of quarter q of v[4 i + j] */
+  /* sums of quarters: lane 4 q + j of quad[i] is of quarter q of v[4 i + j] */
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++) {
     const vf *u = v + 4 * i;
     const vf a = _mm512_unpacklo_ps (u[0], u[1]) + _mm512_unpackhi_ps (u[0], u[1]);
     const vf b = _mm512_unpacklo_ps (u[2], u[3]) + _mm512_unpackhi_ps (u[2], u[3]);
