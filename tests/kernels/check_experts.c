@@ -16,6 +16,7 @@ static const ExpertsCase experts_cases[] = {
   {  5, 6, 64,  65,  31, WEIGHT_F16 },  /* most experts have no rows */
   { 40, 3, 4,   96,  70, WEIGHT_BF16 },
   { 61, 4, 4,   37,  48, WEIGHT_F16 },  /* every expert has every row */
+  {  9, 5, 2,   40, 997, WEIGHT_BF16 }, /* and some rows several times */
 };
 
 static const ExpertsCase experts_bench[] = {
@@ -43,7 +44,7 @@ make_layer (Run *r, Layer *l, const ExpertsCase *c)
   l->experts = (Experts){ c->E, c->D, c->F, l->gate, l->up, l->down };
 }
 
-/* ids [T, K], K different ones for each row. Returns how many experts have rows. */
+/* ids [T, K], different ones for each row unless E is too small. Returns how many experts have rows. */
 static int
 choose_experts (Run *r, const int32_t **ids, int T, int K, int E)
 {
@@ -55,10 +56,10 @@ choose_experts (Run *r, const int32_t **ids, int T, int K, int E)
     order[e] = e;
   for (int t = 0; t < T; t++) {
     for (int j = 0; j < K; j++) {
-      const int other = j + run_random (r, E - j), e = order[other];
+      const int other = j % E + run_random (r, E - j % E), e = order[other];
 
-      order[other] = order[j];
-      host[t * K + j] = order[j] = e;
+      order[other] = order[j % E];
+      host[t * K + j] = order[j % E] = e;
       n += !chosen[e];
       chosen[e] = true;
     }

@@ -15,12 +15,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const OpCheck *const all_checks[] = { frames_checks, patches_checks, rows_checks, norm_checks, linear_checks,
-  rope_checks, attention_checks, routing_checks, experts_checks, logits_checks };
+static const OpCheck *const all_checks[] = { frames_checks, patches_checks, rows_checks, norm_checks,
+  linear_checks, rope_checks, attention_checks, routing_checks, experts_checks, logits_checks };
 
 static const char *const isas[] = { "c", "avx2", "avx512", "avx512bf16" };
 
-enum { ROWS_AT_A_TIME = 3, OTHER_THREADS = 3 };
+enum { ROWS_AT_A_TIME = 3, OTHER_THREADS = 3, LINE = 400 };
 
 typedef struct {
   const char *backend, *isa, *op;
@@ -38,48 +38,51 @@ typedef struct {
 
 /* --- comparing ----------------------------------------------------------------------------------- */
 
+/* One comparison; what it found is appended to the case's line. */
 static void
-judge (Session *s, bool pass, const Tables *t, const OpCheck *check, const Run *r, const char *what,
-    const char *finding)
+judge (Session *s, char line[LINE], bool pass, const Run *r, const char *what)
 {
-  if (pass)
-    s->passed++;
-  else
-    s->failed++;
-  printf ("%s %s/%s %s: %s: %s%s\n", pass ? "ok" : "not ok", check->op, t->ops->isa, r->label, what,
-      finding, r->overrun ? ", WRITES OUT OF BOUNDS" : "");
-  fflush (stdout);
+  const size_t length = strlen (line);
+
+  pass = pass && !r->overrun;
+  s->passed += pass;
+  s->failed += !pass;
+  snprintf (line + length, LINE - length, "%s%s%s%s", length ? ", " : "", pass ? "" : "NOT ", what,
+      r->overrun ? " (something was written out of bounds)" : "");
 }
 
 /* Runs a case again in another way that must not change a bit. */
 static void
-check_same (Session *s, const Tables *t, const OpCheck *check, int i, const Run *whole, Ops *k,
-    int step, const char *what)
+check_same (Session *s, char line[LINE], const Tables *t, const OpCheck *check, int i, const Run *whole,
+    Ops *k, int step, const char *what)
 {
   Run r;
-  bool equal;
 
   run_execute (&r, k, t->bf16, step, false, check, i);
-  equal = run_equal (whole, &r, true);
-  judge (s, equal && !r.overrun, t, check, &r, what, equal ? "same bits" : "OTHER BITS");
+  judge (s, line, run_equal (whole, &r, true), &r, what);
   run_clear (&r);
 }
 
+/* Prints a line for a case, preceded by remarks on what is wrong. */
 static void
 check_case (Session *s, const Tables *t, const OpCheck *check, int i)
 {
+  const int failed = s->failed;
+  char line[LINE] = "", what[80];
   Run want, got;
-  char finding[80];
   double d;
 
   run_execute (&want, t->reference, false, 0, false, check, i);
   run_execute (&got, t->ops, t->bf16, 0, false, check, i);
   d = run_difference (&want, &got, true);
-  snprintf (finding, sizeof finding, "worst %.2g, allowed %.2g", d, got.rtol);
-  judge (s, d <= got.rtol && !got.overrun, t, check, &got, "plain C", finding);
-  check_same (s, t, check, i, &got, t->ops, 1, "row by row");
-  check_same (s, t, check, i, &got, t->ops, ROWS_AT_A_TIME, "3 rows at a time");
-  check_same (s, t, check, i, &got, t->threaded, 0, "3 threads");
+  snprintf (what, sizeof what, "as plain C (%.2g of %.2g)", d, got.rtol);
+  judge (s, line, d <= got.rtol, &got, what);
+  check_same (s, line, t, check, i, &got, t->ops, 1, "same bits row by row");
+  check_same (s, line, t, check, i, &got, t->ops, ROWS_AT_A_TIME, "by threes");
+  check_same (s, line, t, check, i, &got, t->threaded, 0, "with 3 threads");
+  printf ("%s %s/%s %s: %s\n", s->failed > failed ? "not ok" : "ok", check->op, t->ops->isa, got.label,
+      line);
+  fflush (stdout);
   run_clear (&want);
   run_clear (&got);
 }

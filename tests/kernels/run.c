@@ -45,34 +45,6 @@ run_random (Run *r, int n)
   return next_random (r) % n;
 }
 
-/* Nearly normal: the sum of four uniform numbers, of variance 1. */
-static float
-random_float (Run *r, Spread spread)
-{
-  const uint64_t z = next_random (r);
-  const float sum = (z & 0xffff) + (z >> 16 & 0xffff) + (z >> 32 & 0xffff) + (z >> 48);
-  const float v = (sum / 65536 - 2) * (float) sqrt (3);
-
-  switch (spread) {
-    case ZEROS:
-      return 0;
-    case LARGE:
-      return v * 1e12f;
-    case TINY:
-      return v * 1e-37f;
-    case SOME_NAN:
-      return next_random (r) % 97 == 0 ? NAN : v;
-    default:
-      return v;
-  }
-}
-
-float
-run_random_float (Run *r)
-{
-  return random_float (r, NORMAL);
-}
-
 static uint16_t
 f16_of (float v)
 {
@@ -92,6 +64,16 @@ f16_of (float v)
   return sign | (uint16_t) ((bits.u >> 13) - (112 << 10));
 }
 
+static float
+float_of_bits (uint32_t bits)
+{
+  union {
+    uint32_t u;
+    float f;
+  } v = { bits };
+  return v.f;
+}
+
 static uint16_t
 bf16_of (float v)
 {
@@ -103,6 +85,36 @@ bf16_of (float v)
   if (isnan (v))
     return 0x7fc0;
   return (bits.u + 0x7fff + (bits.u >> 16 & 1)) >> 16;
+}
+
+/* Nearly normal: the sum of four uniform numbers, of variance 1. */
+static float
+random_float (Run *r, Spread spread)
+{
+  const uint64_t z = next_random (r);
+  const float sum = (z & 0xffff) + (z >> 16 & 0xffff) + (z >> 32 & 0xffff) + (z >> 48);
+  const float v = (sum / 65536 - 2) * (float) sqrt (3);
+
+  switch (spread) {
+    case ZEROS:
+      return 0;
+    case LARGE:
+      return v * 1e12f;
+    case TINY:
+      return v * 1e-37f;
+    case BF16:
+      return float_of_bits ((uint32_t) bf16_of (v) << 16);
+    case SOME_NAN:
+      return next_random (r) % 97 == 0 ? NAN : v;
+    default:
+      return v;
+  }
+}
+
+float
+run_random_float (Run *r)
+{
+  return random_float (r, NORMAL);
 }
 
 /* --- memory -------------------------------------------------------------------------------------- */
@@ -453,7 +465,7 @@ run_difference (const Run *want, const Run *got, bool says)
         d = memcmp (wanted, gotten, (size_t) a->width * 4) ? INFINITY : 0;
       else
         d = row_difference (wanted, gotten, a->width, floor, &i);
-      if (says && d > want->rtol && d > worst && !a->ints)
+      if (says && d > got->rtol && d > worst && !a->ints)
         printf ("# output %d [%d, %d] is %.9g, expected %.9g\n", j, t, i, gotten[i], wanted[i]);
       if (says && d > worst && a->ints)
         printf ("# output %d row %d has other integers\n", j, t);
