@@ -307,33 +307,43 @@ unref_request (gpointer request)
     dsvl2_request_unref (request);
 }
 
-/* Ends all waiting: for a flush, and before the streaming thread is stopped. */
 static void
-set_flushing (GstDsvl2Infer *self, gboolean flushing)
+cancel_questions (GstDsvl2Infer *self)
 {
   g_autoptr (GPtrArray) requests = g_ptr_array_new_with_free_func (unref_request);
   GHashTableIter iter;
   gpointer request;
 
   g_mutex_lock (&self->lock);
-  self->flushing = flushing;
   g_hash_table_iter_init (&iter, self->asking);
-  while (flushing && g_hash_table_iter_next (&iter, NULL, &request))
+  while (g_hash_table_iter_next (&iter, NULL, &request))
     if (request != NULL)
       g_ptr_array_add (requests, dsvl2_request_ref (request));
-  g_cond_broadcast (&self->answered);
   g_mutex_unlock (&self->lock);
   for (guint i = 0; i < requests->len; i++)
     dsvl2_request_cancel (g_ptr_array_index (requests, i));
 }
 
-/* Forgets frames, answers and sampling. */
+/* Ends all waiting: for a flush, and before the streaming thread is stopped. */
+static void
+set_flushing (GstDsvl2Infer *self, gboolean flushing)
+{
+  g_mutex_lock (&self->lock);
+  self->flushing = flushing;
+  g_cond_broadcast (&self->answered);
+  g_mutex_unlock (&self->lock);
+  if (flushing)
+    cancel_questions (self);
+}
+
+/* Forgets frames, questions, answers and sampling. */
 static void
 clear_stream (GstDsvl2Infer *self)
 {
   g_mutex_lock (&self->lock);
   handover_clear (self->handover);
   g_mutex_unlock (&self->lock);
+  cancel_questions (self);
 }
 
 /* --- frames --- */

@@ -233,6 +233,30 @@ test_segment (void)
   test_infer_end (h);
 }
 
+/* A live segment does too, and what was asked before it is not waited for, nor put on its frames. */
+static void
+test_segment_live (void)
+{
+  const GstVideoInfo info = test_info ("I420", 64, 48);
+  GstHarness *h = test_infer_new ("", TRUE, &info);
+  GstSegment segment;
+  GstBuffer *out;
+
+  gst_buffer_unref (gst_harness_push_and_pull (h, test_frame_new (&info, 0, 1)));
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  segment.base = GST_SECOND;
+  g_assert_true (gst_harness_push_event (h, gst_event_new_segment (&segment)));
+  g_assert_cmpuint (fake_n_cancelled (), ==, 1);
+  gst_buffer_unref (gst_harness_push_and_pull (h, test_frame_new (&info, 0, 1)));
+  g_assert_cmpuint (fake_n_asked (), ==, 2);
+  fake_answer ("of the new segment", NULL, 0);
+  out = gst_harness_push_and_pull (h, test_frame_new (&info, 40, 1));
+  g_assert_cmpuint (test_uint64 (test_result (out), "running-time"), ==, GST_SECOND);
+  gst_buffer_unref (out);
+  g_assert_cmpuint (test_stat (h, "failed"), ==, 0);
+  test_infer_end (h);
+}
+
 /* Frames that wait when caps change go before, measured in their own size. */
 static void
 test_caps_change (void)
@@ -461,6 +485,7 @@ main (int argc, char **argv)
   g_test_add_func ("/infer/flush/waiting", test_flush_while_waiting);
   g_test_add_func ("/infer/flush/live", test_flush_live);
   g_test_add_func ("/infer/segment", test_segment);
+  g_test_add_func ("/infer/segment-live", test_segment_live);
   g_test_add_func ("/infer/caps/change", test_caps_change);
   g_test_add_func ("/infer/caps/none", test_no_caps);
   g_test_add_func ("/infer/states/stop-while-waiting", test_stop_while_waiting);
