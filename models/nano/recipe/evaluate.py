@@ -27,6 +27,12 @@ COUNT = 'How many {p} are there?'
 IS_THERE = 'Is there a {s}?'
 DESCRIBE = 'Describe this image.'
 GROUND = '<|grounding|>Describe the image.'
+# Kinds that are not taught: "There is no …" is the only right thing to say.
+UNTAUGHT = (
+    'birds horses cows sheep elephants bears zebras giraffes airplanes boats trains motorcycles benches '
+    'umbrellas handbags ties suitcases kites skateboards surfboards bottles cups forks knives spoons '
+    'bowls bananas apples sandwiches oranges carrots pizzas donuts cakes chairs couches beds tables toilets '
+    'televisions laptops keyboards phones ovens books clocks vases scissors flowers houses').split()
 MATCH = .5     # IoU from which a box is right
 WHOLE = .6     # objects that show less of themselves are neither asked for nor held against the model
 PARTIAL = .3   # IoU with such a one that excuses a box
@@ -34,7 +40,7 @@ PARTIAL = .3   # IoU with such a one that excuses a box
 
 def boxes_of(text):
     """Boxes in thousandths of the frame; 999 in an answer is its right or bottom edge."""
-    boxes = re.findall(r'\[(\d+), (\d+), (\d+), (\d+)\]', text)
+    boxes = re.findall(r'\[(\d+), *(\d+), *(\d+), *(\d+)\]', text)
     return [[int(v) / 999 * 1000 for v in box] for box in boxes]
 
 
@@ -77,6 +83,7 @@ def plan(shown):
             yield Question(i, 'is there', kind, IS_THERE)
             if there:
                 yield Question(i, 'count', kind, COUNT)
+        yield Question(i, 'untaught', None, 'find ' + UNTAUGHT[i % len(UNTAUGHT)])
         if 'caption' in frame.truth:
             yield Question(i, 'describe', None, DESCRIBE)
             yield Question(i, 'ground', None, GROUND)
@@ -120,6 +127,8 @@ class Score:
             self._find(frame, kind, text)
         elif task == 'absent':
             self.rates['absent: said so'].append(text == questions.text_of(questions.absent(kind)))
+        elif task == 'untaught':
+            self.rates['untaught: said there is none'].append(text.startswith(' There is no '))
         elif task == 'is there':
             word = 'Yes' if frame.boxes(kind) else 'No'
             self.rates[f'is there: {word}'].append(text == f' {word}.')
