@@ -166,12 +166,12 @@ def ask(rng, scene, task):
         return question, describe(scene, task == 'ground')
     present = groups(scene)
     kind = _draw_kind(rng, present, task)
+    if task == 'absent':
+        task = _pick(rng, ('phrase', 'find'))
     objects = present.get(kind, [])
     own = singular, plural = KINDS[kind].name, KINDS[kind].plural
     if KINDS[kind].synonyms and rng.random() < .15:
         singular, plural = _pick(rng, KINDS[kind].synonyms)
-    if task == 'absent':
-        task = _pick(rng, ('phrase', 'find'))
     if task == 'count':
         return _fill(_pick(rng, COUNT), singular, plural), count(kind, objects)
     if task == 'is there':
