@@ -151,8 +151,8 @@ def _fill(template, singular, plural):
 
 def _draw_kind(rng, present, task):
     """A kind to ask for: mostly one that is there, rather the many than the few."""
-    missing = {'absent': 1., 'count': .12, 'is there': .5}.get(task, .08)
-    if not present or rng.random() < missing:
+    missing = {'count': .12, 'is there': .5}.get(task, .08)
+    if task == 'absent' or not present or rng.random() < missing:
         return _pick(rng, [kind for kind in range(N_KINDS) if kind not in present])
     weight = [(.5, 1, 1.4, 2, 2.5, 2.5)[len(objects) - 1] for objects in present.values()]
     return list(present)[int(rng.choice(len(present), p=[w / sum(weight) for w in weight]))]
