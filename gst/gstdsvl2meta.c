@@ -90,15 +90,23 @@ unit (float value)
   return isnan (value) ? 0.0 : CLAMP ((double) value, 0.0, 1.0);
 }
 
+#define SET(structure, name, TYPE, value)                                                              \
+  gst_structure_set (structure, name, G_TYPE_##TYPE, value, NULL)
+
 static GstStructure *
 detection_new (const Dsvl2Object *o)
 {
   g_autofree char *label = g_utf8_make_valid (o->label != NULL ? o->label : "", -1);
+  GstStructure *d = gst_structure_new_empty ("detection");
 
-  return gst_structure_new ("detection", "x_min", G_TYPE_DOUBLE, unit (o->x0), "x_max", G_TYPE_DOUBLE,
-      unit (o->x1), "y_min", G_TYPE_DOUBLE, unit (o->y0), "y_max", G_TYPE_DOUBLE, unit (o->y1),
-      "confidence", G_TYPE_DOUBLE, unit (o->confidence), "label_id", G_TYPE_INT,
-      gst_dsvl2_label_id (label), "label", G_TYPE_STRING, label, NULL);
+  SET (d, "x_min", DOUBLE, unit (o->x0));
+  SET (d, "x_max", DOUBLE, unit (o->x1));
+  SET (d, "y_min", DOUBLE, unit (o->y0));
+  SET (d, "y_max", DOUBLE, unit (o->y1));
+  SET (d, "confidence", DOUBLE, unit (o->confidence));
+  SET (d, "label_id", INT, gst_dsvl2_label_id (label));
+  SET (d, "label", STRING, label);
+  return d;
 }
 
 static void
@@ -115,7 +123,7 @@ set_objects (GstStructure *s, const Dsvl2Result *result)
     g_value_take_boxed (&value, detection_new (&result->objects[i]));
     gst_value_array_append_and_take_value (&array, &value);
   }
-  gst_structure_set (s, "n-objects", G_TYPE_INT, n, NULL);
+  SET (s, "n-objects", INT, n);
   gst_structure_take_value (s, "objects", &array);
 }
 
@@ -124,17 +132,26 @@ gst_dsvl2_result_to_structure (const Dsvl2Result *result, const GstDsvl2Seen *se
 {
   g_autofree char *text = g_utf8_make_valid (result->text != NULL ? result->text : "", -1);
   g_autofree char *caption = g_utf8_make_valid (result->caption != NULL ? result->caption : "", -1);
-  GstStructure *s = gst_structure_new (GST_DSVL2_RESULT_NAME, "text", G_TYPE_STRING, text, "caption",
-      G_TYPE_STRING, caption, "prompt", G_TYPE_STRING, seen->prompt, "seen-pts", G_TYPE_UINT64,
-      seen->pts, "stream-time", G_TYPE_UINT64, seen->stream_time, "running-time", G_TYPE_UINT64,
-      seen->running_time, "width", G_TYPE_INT, seen->width, "height", G_TYPE_INT, seen->height, "fresh",
-      G_TYPE_BOOLEAN, TRUE, "finish", G_TYPE_STRING, dsvl2_finish_get_name (result->finish), "tokens",
-      G_TYPE_INT, result->n_tokens, "prompt-tokens", G_TYPE_INT, result->n_prompt_tokens,
-      "cached-tokens", G_TYPE_INT, result->n_cached_tokens, "tiles", G_TYPE_INT, result->n_tiles,
-      "queue-us", G_TYPE_INT64, result->queue_us, "vision-us", G_TYPE_INT64, result->vision_us,
-      "prefill-us", G_TYPE_INT64, result->prefill_us, "decode-us", G_TYPE_INT64, result->decode_us,
-      NULL);
+  GstStructure *s = gst_structure_new_empty (GST_DSVL2_RESULT_NAME);
 
+  SET (s, "text", STRING, text);
+  SET (s, "caption", STRING, caption);
+  SET (s, "prompt", STRING, seen->prompt);
+  SET (s, "seen-pts", UINT64, seen->pts);
+  SET (s, "stream-time", UINT64, seen->stream_time);
+  SET (s, "running-time", UINT64, seen->running_time);
+  SET (s, "width", INT, seen->width);
+  SET (s, "height", INT, seen->height);
+  SET (s, "fresh", BOOLEAN, TRUE);
+  SET (s, "finish", STRING, dsvl2_finish_get_name (result->finish));
+  SET (s, "tokens", INT, result->n_tokens);
+  SET (s, "prompt-tokens", INT, result->n_prompt_tokens);
+  SET (s, "cached-tokens", INT, result->n_cached_tokens);
+  SET (s, "tiles", INT, result->n_tiles);
+  SET (s, "queue-us", INT64, result->queue_us);
+  SET (s, "vision-us", INT64, result->vision_us);
+  SET (s, "prefill-us", INT64, result->prefill_us);
+  SET (s, "decode-us", INT64, result->decode_us);
   set_objects (s, result);
   return s;
 }
@@ -218,7 +235,7 @@ gst_dsvl2_meta_attach (GstBuffer *buffer, const GstVideoInfo *info, const GstStr
   gst_dsvl2_meta_register ();
   meta = gst_custom_meta_get_structure (gst_buffer_add_custom_meta (buffer, GST_DSVL2_RESULT_NAME));
   gst_structure_foreach (result, copy_field, meta);
-  gst_structure_set (meta, "fresh", G_TYPE_BOOLEAN, fresh, NULL);
+  SET (meta, "fresh", BOOLEAN, fresh);
 }
 
 const GstStructure *

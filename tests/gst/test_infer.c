@@ -312,6 +312,26 @@ test_questions (void)
   }
 }
 
+/* Properties hold any bytes; what goes on is UTF-8. */
+static void
+test_prompt_of_bytes (void)
+{
+  const GstVideoInfo info = test_info ("I420", 64, 48);
+  GstHarness *h = test_infer_new ("", FALSE, &info);
+  GstBuffer *out;
+
+  fake_answer_all (NULL);
+  gst_harness_set (h, "dsvl2infer", "prompt", "a\xff", NULL);
+  out = gst_harness_push_and_pull (h, test_frame_new (&info, 0, 1));
+  g_assert_cmpstr (gst_structure_get_string (test_result (out), "prompt"), ==, "a\uFFFD");
+  gst_buffer_unref (out);
+  gst_harness_set (h, "dsvl2infer", "prompt", NULL, NULL);
+  out = gst_harness_push_and_pull (h, test_frame_new (&info, 40, 1));
+  g_assert_cmpstr (gst_structure_get_string (test_result (out), "prompt"), ==, "");
+  gst_buffer_unref (out);
+  test_infer_end (h);
+}
+
 static void
 test_sampling (void)
 {
@@ -379,6 +399,7 @@ main (int argc, char **argv)
   g_test_add_func ("/infer/metadata", test_metadata);
   g_test_add_func ("/infer/held", test_held);
   g_test_add_func ("/infer/questions", test_questions);
+  g_test_add_func ("/infer/prompt-of-bytes", test_prompt_of_bytes);
   g_test_add_func ("/infer/sampling", test_sampling);
   g_test_add_func ("/infer/prompt-changes", test_prompt_changes);
   return g_test_run ();

@@ -1,0 +1,57 @@
+/* dsvl2: frames that the engine is asked about
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Between an element's streaming thread and the engine's worker: frames go in, questions about some of
+ * them go to the engine, frames come out with answers on them. What goes when is the policy's
+ * (handover.h); asking, waiting, cancelling and counting are here. One thread pushes frames and takes
+ * them out; any thread may call the rest. */
+#ifndef GST_DSVL2_QUESTIONS_H
+#define GST_DSVL2_QUESTIONS_H
+
+#include <gst/video/video.h>
+#include "handover.h"
+#include "inferprops.h"
+
+typedef struct _Questions Questions;
+
+/* What the owner hears. Both may be called by the engine's worker, without any lock. */
+typedef struct {
+  /* An answer, once, in the order of frames: with its first frame; of a live stream at once, because
+   * no frame may follow. */
+  void (*answered) (gpointer owner, const GstStructure *result);
+  /* A frame that goes without an answer: the first of its kind since the last answer. */
+  void (*failed) (gpointer owner, const GError *error);
+} QuestionsFuncs;
+
+/* questions_new: flushing, without an engine. Each question that is open holds a reference to `owner`. */
+Questions *questions_new (GObject *owner, const QuestionsFuncs *funcs);
+void questions_free (Questions *q);
+
+/* questions_start: takes the engine and ends flushing. */
+void questions_start (Questions *q, Dsvl2Engine *engine);
+/* questions_stop: flushes, forgets all that is here, and lets go of the engine, which ends what it is
+ * doing first. */
+void questions_stop (Questions *q);
+/* questions_flush: while TRUE nothing waits and nothing comes out; what is open is cancelled. */
+void questions_flush (Questions *q, gboolean flushing);
+/* questions_clear: forgets frames, questions, answers and sampling; counts stay. */
+void questions_clear (Questions *q);
+
+/* questions_push: takes a frame, under these settings.
+ * Returns a ticket if it is to be asked about, with questions_ask () before the next push; or 0. */
+guint64 questions_push (Questions *q, GstBuffer *frame, const HandoverSettings *settings);
+/* questions_ask: asks the engine about the frame that was just pushed. */
+void questions_ask (Questions *q, guint64 ticket, GstBuffer *frame, const GstVideoInfo *info,
+    const GstSegment *segment, const InferSettings *settings);
+
+/* questions_next: the next frame that may go on, with the metadata of the answer that belongs on it, or
+ * NULL when it takes another frame first. With `drain` it waits instead. `delay` is how long the frame
+ * was here, in ns.
+ * Returns GST_FLOW_FLUSHING while flushing. */
+GstFlowReturn questions_next (Questions *q, gboolean drain, const GstVideoInfo *info, GstBuffer **frame,
+    GstClockTime *delay);
+
+/* questions_get_stats: the `stats` property of dsvl2infer. Free with gst_structure_free (). */
+GstStructure *questions_get_stats (Questions *q);
+
+#endif
