@@ -360,8 +360,8 @@ cut (const Drawing *d, GstBuffer *pixels, int stride, int x0, int y0, int x1, in
   return rectangle;
 }
 
-/* Blending a rectangle costs as much as its rows are many, so rows without anything are left out. Edges
- * are even: chroma is shared by two pixels. */
+/* Blending a rectangle costs as much as its rows are many, so rows without anything are left out: in
+ * pairs, because two rows may share their chroma. */
 static GstVideoOverlayComposition *
 compose (const Drawing *d, GstBuffer *pixels, const guint8 *data)
 {
@@ -378,8 +378,7 @@ compose (const Drawing *d, GstBuffer *pixels, const guint8 *data)
       start = y;
     if (start >= 0 && (!any || y + 2 >= height)) {
       const int end = MIN (any ? y + 2 : y, height);
-      GstVideoOverlayRectangle *r =
-          cut (d, pixels, stride, first & ~1, start, MIN ((last + 2) & ~1, width), end);
+      GstVideoOverlayRectangle *r = cut (d, pixels, stride, first, start, last + 1, end);
 
       if (composition == NULL)
         composition = gst_video_overlay_composition_new (r);
