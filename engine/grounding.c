@@ -119,22 +119,19 @@ make_label (Span s)
   return g_strchomp (g_strndup (valid, end - valid));
 }
 
-/* exp (mean of the log-probabilities of the tokens that touch the numbers); 0 without tokens. */
+/* e^(mean log-probability) of the tokens that touch what the box is spelt with, from its first digit to its
+ * last; 0 where that is no number. Boxes come in order, so tokens are passed once. */
 static float
 confidence (Parser *p, const Number v[4])
 {
+  const int begin = v[0].digits.begin - p->text, end = v[3].digits.end - p->text;
   double sum = 0, mean;
-  int n = 0, i;
+  int n = 0;
 
-  while (p->token < p->n_tokens && p->token_end[p->token] <= v[0].digits.begin - p->text)
+  while (p->token < p->n_tokens && p->token_end[p->token] <= begin)
     p->token++;
-  i = p->token;
-  for (int k = 0; k < 4; k++) {
-    while (i < p->n_tokens && p->token_end[i] <= v[k].digits.begin - p->text)
-      i++;
-    for (; i < p->n_tokens && (i == 0 || p->token_end[i - 1] < v[k].digits.end - p->text); i++, n++)
-      sum += p->logprobs[i];
-  }
+  for (int i = p->token; i < p->n_tokens && (i == p->token || p->token_end[i - 1] < end); i++, n++)
+    sum += p->logprobs[i];
   mean = n > 0 ? exp (sum / n) : 0;
   return mean > 0 ? (float) MIN (mean, 1) : 0;
 }

@@ -14,7 +14,7 @@ enum { GROUNDING_MAX_OBJECTS = 256, GROUNDING_MAX_LABEL = 255 };
  * absurd numbers. A box with four usable numbers counts; corners are put in order and clamped; the rest
  * is passed over. A box without a phrase takes `fallback_label`.
  * token_end [n_tokens]: where in `text` each token's bytes end; logprobs [n_tokens] give each box its
- * confidence: exp (mean of the log-probabilities of the tokens that touch its numbers). */
+ * confidence: exp (mean of the log-probabilities of the tokens from its first digit to its last). */
 GArray *grounding_parse (const char *text, const int *token_end, const float *logprobs, int n_tokens,
     const char *fallback_label);
 

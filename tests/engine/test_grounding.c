@@ -167,10 +167,12 @@ static const struct {
   double logprobs[16];
   double expected[2]; /* logarithms; NAN: no such box */
 } confidences[] = {
-  /* one token a number; marks, commas and spaces do not count */
-  { R ("a") "<|det|>[[|1|, |2|, |3|, |4|]]", { -9, -1, -9, -2, -9, -3, -9, -4, -9 }, { -2.5, NAN } },
+  /* one token a number, one between two; brackets and marks do not count */
+  { R ("a") "<|det|>[[|1|, |2|, |3|, |4|]]", { -9, -1, -9, -2, -9, -3, -9, -4, -9 },
+      { -37. / 7, NAN } },
   /* the space before a number is its token's */
-  { R ("a") "<|det|>[[|1|,| 2|,| 3|,| 4|]]", { -9, -1, -9, -2, -9, -3, -9, -4, -9 }, { -2.5, NAN } },
+  { R ("a") "<|det|>[[|1|,| 2|,| 3|,| 4|]]", { -9, -1, -9, -2, -9, -3, -9, -4, -9 },
+      { -37. / 7, NAN } },
   /* digits in several tokens, a token of two numbers */
   { R ("a") "<|det|>[[1|20|, 3|4,| 5, 6|]]", { -1, -2, -3, -4, -5, -9 }, { -3, NAN } },
   /* one token is everything */
@@ -178,7 +180,7 @@ static const struct {
   /* two boxes that share one */
   { R ("a") "<|det|>[[|1, 2, 3, 4], [5|, 6, 7, 8|]]", { -9, -1, -3, -9 }, { -1, -2 } },
   { R ("a") "<|det|>[[|1|,|2|,|3|,|4|],[|5|,6,7,8]]", { -9, -1, -9, -1, -9, -1, -9, -1, -9, -2, -4 },
-      { -1, -3 } },
+      { -31. / 7, -3 } },
   /* an impossible token, and one whose probability is not known */
   { R ("a") "<|det|>[[|1|, 2, 3, 4]]", { -9, -INFINITY, -1 }, { -INFINITY, NAN } },
   { R ("a") "<|det|>[[|1|, 2, 3, 4]]", { -9, NAN, -1 }, { -INFINITY, NAN } },
