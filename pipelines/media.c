@@ -19,13 +19,13 @@ static const Container containers[] = {
   { ".mkv", H264, "opusenc", "matroskamux" },
 };
 
-/* The audio queue is bounded by the video: the demuxer stops when the video's queues are full. */
+/* I420 is what every player decodes. The audio queue is bounded by the video: the demuxer stops when the video's queues are full. */
 static const char pipeline_text[] =
     "uridecodebin name=source "
     "queue name=video max-size-buffers=3 max-size-bytes=0 max-size-time=0 "
     "! videoflip video-direction=auto ! videoconvert ! dsvl2infer name=infer ! dsvl2overlay "
     "name=overlay "
-    "! videoconvert ! %s ! queue ! %s name=mux ! filesink name=file";
+    "! videoconvert ! video/x-raw,format=I420 ! %s ! queue ! %s name=mux ! filesink name=file";
 static const char audio_text[] = "queue max-size-buffers=0 max-size-bytes=0 max-size-time=0 ! "
                                  "audioconvert ! audioresample ! %s ! queue";
 
