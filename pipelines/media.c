@@ -10,7 +10,7 @@ typedef struct {
   const char *ending, *video, *audio, *mux;
 } Container;
 
-#define H264 "x264enc speed-preset=veryfast ! h264parse"
+#define H264 "videobox name=even ! x264enc speed-preset=veryfast ! h264parse"
 #define VP8 "vp8enc deadline=1 cpu-used=8 threads=2 end-usage=cq cq-level=12 target-bitrate=6000000"
 
 static const Container containers[] = {
@@ -19,7 +19,8 @@ static const Container containers[] = {
   { ".mkv", H264, "opusenc", "matroskamux" },
 };
 
-/* I420 is what every player decodes. The audio queue is bounded by the video: the demuxer stops when the video's queues are full. */
+/* I420 is what every player decodes. The audio queue is bounded by the video: the demuxer stops when the
+ * video's queues are full. */
 static const char pipeline_text[] =
     "uridecodebin name=source "
     "queue name=video max-size-buffers=3 max-size-bytes=0 max-size-time=0 "
@@ -115,6 +116,18 @@ on_no_more_pads (GstElement *source, gpointer user_data)
     GST_ELEMENT_ERROR (source, STREAM, WRONG_TYPE, ("There is no video in it"), (NULL));
 }
 
+/* H.264 in I420 has even sides: an odd last column or row is left out. */
+static void
+on_caps (GstPad *annotated, GParamSpec *property, gpointer even)
+{
+  g_autoptr (GstCaps) caps = gst_pad_get_current_caps (annotated);
+  GstVideoInfo info;
+
+  if (caps != NULL && gst_video_info_from_caps (&info, caps))
+    g_object_set (even, "right", GST_VIDEO_INFO_WIDTH (&info) % 2, "bottom",
+        GST_VIDEO_INFO_HEIGHT (&info) % 2, NULL);
+}
+
 Media *
 media_new (const char *input, const char *output, int *ending, GError **error)
 {
@@ -125,6 +138,7 @@ media_new (const char *input, const char *output, int *ending, GError **error)
   g_autoptr (GstElement) source = NULL;
   g_autoptr (GstElement) file = NULL;
   g_autoptr (GstElement) overlay = NULL;
+  g_autoptr (GstElement) even = NULL;
   Media *media;
 
   if (uri == NULL)
@@ -139,6 +153,7 @@ media_new (const char *input, const char *output, int *ending, GError **error)
   source = gst_bin_get_by_name (GST_BIN (pipeline), "source");
   file = gst_bin_get_by_name (GST_BIN (pipeline), "file");
   overlay = gst_bin_get_by_name (GST_BIN (pipeline), "overlay");
+  even = gst_bin_get_by_name (GST_BIN (pipeline), "even");
   g_object_set (source, "uri", uri, NULL);
   g_object_set (file, "location", output, NULL);
 
@@ -149,6 +164,8 @@ media_new (const char *input, const char *output, int *ending, GError **error)
   media->annotated = gst_element_get_static_pad (overlay, "src");
   media->audio_encoder = container->audio;
   media->ending = ending;
+  if (even != NULL)
+    g_signal_connect (media->annotated, "notify::caps", G_CALLBACK (on_caps), even);
   g_signal_connect (source, "pad-added", G_CALLBACK (on_pad), media);
   g_signal_connect (source, "no-more-pads", G_CALLBACK (on_no_more_pads), media);
   media->pipeline = g_steal_pointer (&pipeline);

@@ -10,7 +10,7 @@
 
 static char *golden, *nano, *clips, *scratch;
 
-enum { N_FRAMES = 20, WIDTH = 160, HEIGHT = 96 };
+enum { N_FRAMES = 20, WIDTH = 161, HEIGHT = 97 }; /* odd, as some videos are */
 
 static char *
 scratch_file (const char *name)
@@ -66,7 +66,7 @@ static void
 make_input (const char *path, gboolean video, gboolean audio)
 {
   g_autofree char *text = g_strdup_printf ("webmmux name=mux ! filesink location=\"%s\" %s %s", path,
-      video ? "videotestsrc num-buffers=20 ! video/x-raw,width=160,height=96,framerate=10/1 ! "
+      video ? "videotestsrc num-buffers=20 ! video/x-raw,width=161,height=97,framerate=10/1 ! "
               "vp8enc deadline=1 ! queue ! mux."
             : "",
       audio
