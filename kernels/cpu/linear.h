@@ -33,11 +33,11 @@ static inline PieceSize
 piece_size (Ops *k, const Weight *w, int outputs, int T)
 {
   const int many = cpu (k)->products.outputs, row = w->I * (int) weight_type_size (w->type);
-  const int few = min_int (LONG_READ / row, outputs / (4 * parallel_threads (k)));
+  const int few = min_int (LONG_READ / row, ceil_div (outputs, 4 * parallel_threads (k)));
 
   if (T > FEW_ROWS)
     return (PieceSize){ PIECE_FLOATS / many, many };
-  return (PieceSize){ FEW_ROWS, clamp_int (few / 12 * 12, many, PIECE_FLOATS / FEW_ROWS) };
+  return (PieceSize){ FEW_ROWS, clamp_int (ceil_div (few, 6) * 6, many, PIECE_FLOATS / FEW_ROWS) };
 }
 
 /* parallel_for, unless the whole op is too small for that. */

@@ -42,8 +42,13 @@ bool run_in_bf16 (const Run *r);
  * for the same bits. */
 void run_case (Run *r, double rtol, const char *format, ...) __attribute__ ((format (printf, 3, 4)));
 
-/* What one execution costs, for --bench: multiplications and additions, bytes read. */
+/* What one execution costs, for --bench: multiplications and additions, bytes read; with COLD_BYTES or
+ * more, which no cache keeps, it is compared with plain reading. */
+enum { COLD_BYTES = 64 << 20 };
 void run_cost (Run *r, double flops, double bytes);
+
+/* For --bench: the op is a product of [T, I] and [I, O], for which other libraries have functions too. */
+void run_product (Run *r, int T, int I, int O);
 
 /* True while the op is to be executed (again). */
 bool run_again (Run *r);

@@ -58,7 +58,7 @@ check_same (Session *s, char line[LINE], const Tables *t, const OpCheck *check, 
 {
   Run r;
 
-  run_execute (&r, k, t->bf16, step, false, check, i);
+  run_execute (&r, k, t->bf16, step, check, i);
   judge (s, line, run_equal (whole, &r, true), &r, what);
   run_clear (&r);
 }
@@ -72,8 +72,8 @@ check_case (Session *s, const Tables *t, const OpCheck *check, int i)
   Run want, got;
   double d;
 
-  run_execute (&want, t->reference, false, 0, false, check, i);
-  run_execute (&got, t->ops, t->bf16, 0, false, check, i);
+  run_execute (&want, t->reference, false, 0, check, i);
+  run_execute (&got, t->ops, t->bf16, 0, check, i);
   d = run_difference (&want, &got, true);
   snprintf (what, sizeof what, "as plain C (%.2g of %.2g)", d, got.rtol);
   judge (s, line, d <= got.rtol, &got, what);
@@ -94,13 +94,15 @@ bench_case (Session *s, const Tables *t, const OpCheck *check, int i)
 {
   Run r;
 
-  run_execute (&r, t->ops, t->bf16, 0, true, check, i);
+  run_bench (&r, t->ops, t->bf16, s->threads, check, i);
   printf ("%-12s %-10s %-44s %10.1f us", check->op, t->ops->isa, r.label, r.seconds * 1e6);
   if (r.flops > 0)
     printf (" %8.1f GFLOP/s", r.flops / r.seconds * 1e-9);
   if (r.bytes > 0)
     printf (" %7.2f GB/s, %3.0f%% of read bandwidth", r.bytes / r.seconds * 1e-9,
         100 * r.bytes / r.seconds / s->bandwidth);
+  for (int j = 0; j < r.n_peers; j++)
+    printf (", %.2f × %s", r.peer_ratio[j], r.peer[j].name);
   printf ("\n");
   fflush (stdout);
   run_clear (&r);

@@ -137,7 +137,7 @@ static const LinearBench linear_bench[] = {
 };
 /* clang-format on */
 
-enum { COLD_BYTES = 256 << 20, MAX_COPIES = 128 };
+enum { MAX_COPIES = 128 };
 
 /* Matrices that a cache would keep take turns where the product is bound by memory. */
 static void
@@ -145,7 +145,7 @@ bench_linear (Run *r, int i)
 {
   const LinearBench *b = &linear_bench[i];
   const size_t bytes = (size_t) b->O * b->I * weight_type_size (b->type);
-  const int copies = b->T > 16 || bytes > COLD_BYTES ? 1 : 1 + COLD_BYTES / bytes;
+  const int copies = b->T > 16 || bytes > COLD_BYTES ? 1 : 1 + 4 * COLD_BYTES / bytes;
   Ops *k = run_ops (r);
   const float *x = run_floats (r, (size_t) b->T * b->I, NORMAL);
   float *y = run_output (r, b->T, b->O, NORMAL);
@@ -155,6 +155,8 @@ bench_linear (Run *r, int i)
     w[j] = run_weight (r, b->type, b->O, b->I, NORMAL);
   run_case (r, 0, "T=%d I=%d O=%d %s (%s)", b->T, b->I, b->O, type_names[b->type], b->what);
   run_cost (r, 2.0 * b->T * b->I * b->O * copies, b->T <= 16 ? (double) bytes * copies : 0);
+  if (b->T > 16)
+    run_product (r, b->T, b->I, b->O);
   while (run_again (r))
     for (int j = 0; j < copies; j++)
       k->linear (k, y, x, &w[j], NULL, b->T, b->epilogue);

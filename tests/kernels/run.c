@@ -15,7 +15,6 @@
 enum {
   CANARY = 0xa5,
   GUARD = 256, /* bytes before a block (and behind it, where it does not end at a page) */
-  MAX_LAPS = 400,
 };
 
 double
@@ -239,6 +238,8 @@ run_cost (Run *r, double flops, double bytes)
 {
   r->flops = flops;
   r->bytes = bytes;
+  if (r->bench && r->n_peers == 0 && bytes >= COLD_BYTES)
+    r->n_peers = peer_open_reader (&r->peer[0], bytes, r->threads);
 }
 
 static void *
@@ -352,20 +353,38 @@ run_rows (const Run *r, int t, int T)
   return r->step > 0 && r->step < left ? r->step : left;
 }
 
+void
+run_product (Run *r, int T, int I, int O)
+{
+  if (r->bench && r->n_peers == 0)
+    r->n_peers = peers_open (r->peer, T, I, O, r->bf16, r->threads);
+}
+
+/* Ends a lap, lets the peers run theirs, begins the next. */
+static bool
+next_lap (Run *r)
+{
+  const double ended = now ();
+  double spent = 0;
+
+  if (r->times > 0)
+    r->lap[r->times - 1] = ended - r->begun;
+  for (int i = 0; i < r->times; i++)
+    spent += r->lap[i];
+  if (r->times == MAX_LAPS || (r->times > 4 && spent > 0.6))
+    return false;
+  for (int j = 0; j < r->n_peers; j++)
+    r->peer_lap[j][r->times] = r->peer[j].run (r->peer[j].data);
+  r->times++;
+  r->begun = now ();
+  return true;
+}
+
 /* Once; for --bench until there are enough laps for a median. */
 bool
 run_again (Run *r)
 {
-  const int lap = r->times++;
-
-  if (!r->bench)
-    return lap == 0;
-  if (!r->lap)
-    r->lap = malloc ((MAX_LAPS + 1) * sizeof (double));
-  if (!r->lap)
-    give_up ("no memory");
-  r->lap[lap] = now ();
-  return lap < 4 || (lap < MAX_LAPS && r->lap[lap] - r->lap[0] < 0.6);
+  return r->bench ? next_lap (r) : r->times++ == 0;
 }
 
 static int
@@ -376,39 +395,64 @@ compare_doubles (const void *a, const void *b)
   return (x > y) - (x < y);
 }
 
-/* The first lap warms up. */
 static double
-median_lap (double *lap, int n)
+median (const double *v, int n)
 {
-  for (int i = 0; i < n; i++)
-    lap[i] = lap[i + 1] - lap[i];
-  qsort (lap + 1, n - 1, sizeof (double), compare_doubles);
-  return lap[1 + (n - 1) / 2];
+  double sorted[MAX_LAPS];
+
+  memcpy (sorted, v, n * sizeof *v);
+  qsort (sorted, n, sizeof *sorted, compare_doubles);
+  return sorted[n / 2];
 }
 
-void
-run_execute (Run *r, Ops *k, bool bf16, int step, bool bench, const OpCheck *check, int i)
+/* The first lap warms up. */
+static void
+evaluate_laps (Run *r)
 {
-  *r = (Run){ .k = k, .bf16 = bf16, .step = step, .bench = bench, .state = 1000 + i };
-  if (bench)
-    check->run_bench (r, i);
-  else
-    check->run (r, i);
-  if (r->lap)
-    r->seconds = median_lap (r->lap, r->times - 1);
-  free (r->lap);
-  r->lap = NULL;
+  const int n = r->times - 1;
+  double ratio[MAX_LAPS];
 
+  r->seconds = median (r->lap + 1, n);
+  for (int j = 0; j < r->n_peers; j++) {
+    for (int i = 0; i < n; i++)
+      ratio[i] = r->peer_lap[j][i + 1] / r->lap[i + 1];
+    r->peer_ratio[j] = median (ratio, n);
+  }
+}
+
+/* Fetches what the case left and frees its memory. */
+static void
+finish_case (Run *r)
+{
   for (int j = 0; j < r->n_outputs; j++) {
     Output *o = &r->output[j];
 
-    k->download (k, o->host, o->data, (size_t) o->rows * o->width * 4);
+    r->k->download (r->k, o->host, o->data, (size_t) o->rows * o->width * 4);
   }
   for (int j = 0; j < r->n_blocks; j++) {
     r->overrun |= !guards_hold (r, &r->block[j]);
     free_block (r, &r->block[j]);
   }
   r->n_blocks = 0;
+}
+
+void
+run_execute (Run *r, Ops *k, bool bf16, int step, const OpCheck *check, int i)
+{
+  *r = (Run){ .k = k, .bf16 = bf16, .step = step, .state = 1000 + i };
+  check->run (r, i);
+  finish_case (r);
+}
+
+void
+run_bench (Run *r, Ops *k, bool bf16, int threads, const OpCheck *check, int i)
+{
+  *r = (Run){ .k = k, .bf16 = bf16, .threads = threads, .state = 1000 + i, .bench = true };
+  check->run_bench (r, i);
+  evaluate_laps (r);
+  finish_case (r);
+  for (int j = 0; j < r->n_peers; j++)
+    r->peer[j].free (r->peer[j].data);
 }
 
 void
