@@ -38,7 +38,7 @@ class Vision(training.Stage):
 
     def loss(self, step):
         pictures, scenes = self.pool.batch(self.generator(step, self.rank.index), self.share)
-        with torch.autocast('cpu', dtype=torch.bfloat16):
+        with training.mixed_precision():
             y = self.modules['detector'](self.modules['model'].encode(torch.from_numpy(pictures)))
         return detector.loss(y, scenes)
 
@@ -113,7 +113,7 @@ class Language(training.Stage):
         """Words by their weights, coordinates by their soft labels."""
         asked = batch.labels >= 0
         label, bin_, weight = batch.labels[asked], batch.bins[asked], batch.weights[asked]
-        with torch.autocast('cpu', dtype=torch.bfloat16):
+        with training.mixed_precision():
             logits = self.model.language.lm_head(hidden[asked])
         scores = logits.float().log_softmax(-1)
         word = bin_ < 0
@@ -145,7 +145,7 @@ class Language(training.Stage):
         for layer in self.model.language.expert_layers:
             layer.self_attn.watched = []
         frozen = self.detector_weight == 0
-        with torch.autocast('cpu', dtype=torch.bfloat16):
+        with training.mixed_precision():
             with torch.set_grad_enabled(not frozen):
                 features = self.model.encode(torch.from_numpy(batch.pictures))
             hidden = self._hidden(features, batch)
