@@ -229,6 +229,11 @@ typedef struct {
   Dsvl2Cropping cropping;
   int max_tiles; /* local tiles of a picture; 0: as many as the model allows */
   Dsvl2Sampling sampling;
+  /* Who is served first: the higher priority, which also takes the place of a lower one that is being
+   * answered (it goes on later, with the same text); then streams in turn; in a stream the order of
+   * submission. */
+  int priority;
+  gconstpointer stream; /* any address that its questions have in common; NULL: a stream of its own */
   Dsvl2TokenFunc token; /* or NULL */
   Dsvl2DoneFunc done;   /* or NULL */
   gpointer user_data;

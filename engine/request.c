@@ -148,6 +148,8 @@ request_new (Dsvl2Model *model, int kv_capacity, const Dsvl2Ask *ask, GError **e
   request->token = ask->token;
   request->done = ask->done;
   request->user_data = ask->user_data;
+  request->stream = ask->stream;
+  request->priority = ask->priority;
   request->submitted_at = g_get_monotonic_time ();
   return g_steal_pointer (&request);
 }

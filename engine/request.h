@@ -7,6 +7,7 @@
 #include "featurestore.h"
 #include "kvcache.h"
 #include "sampler.h"
+#include "turns.h"
 
 /* A picture of the conversation and the positions of its tokens. */
 typedef struct {
@@ -33,12 +34,15 @@ struct _Dsvl2Request {
   Dsvl2TokenFunc token;
   Dsvl2DoneFunc done;
   gpointer user_data;
+  gconstpointer stream;
+  int priority;
 
   /* What the worker knows of it. */
+  Turn turn;
   int slot; /* sequence index in a step */
   KvSequence sequence;
   int n_written; /* positions whose keys and values are in the cache */
-  int n_cached;  /* of them found there */
+  int n_cached;  /* of them found there when it was first admitted */
   int n_tiles;
   int picture; /* the first whose features are still missing */
   Answer answer;
