@@ -25,6 +25,7 @@
  * Since: 0.1
  */
 #include "gstdsvl2infer.h"
+#include "gate.h"
 #include "gstdsvl2meta.h"
 #include "inferprops.h"
 #include "picture.h"
@@ -33,6 +34,9 @@
 GST_DEBUG_CATEGORY_STATIC (gst_dsvl2_infer_debug);
 #define GST_CAT_DEFAULT gst_dsvl2_infer_debug
 
+/* What upstream says to LATENCY queries, if anything. */
+typedef enum { UPSTREAM_UNKNOWN, UPSTREAM_NOT_LIVE, UPSTREAM_LIVE } Upstream;
+
 struct _GstDsvl2Infer {
   GstBaseTransform parent;
   Questions *questions;
@@ -40,13 +44,18 @@ struct _GstDsvl2Infer {
   /* under the object's lock */
   InferSettings settings;
   GstStructure *last_result;
+  Upstream upstream;
+  gboolean live;        /* frames may not wait */
   GstClockTime latency; /* what frames waited: of a live source in offline mode */
 
   /* of the streaming thread */
   GstVideoInfo info;
-  gboolean stream_started; /* that upstream is live and frames may not wait has been settled */
-  gboolean upstream_live, live;
+  Gate gate;
+  gboolean dropped; /* the base class did, before the next frame */
 };
+
+enum { SIGNAL_ANALYZE_NOW, N_SIGNALS };
+static guint signals[N_SIGNALS];
 
 #define parent_class gst_dsvl2_infer_parent_class
 G_DEFINE_TYPE (GstDsvl2Infer, gst_dsvl2_infer, GST_TYPE_BASE_TRANSFORM)
@@ -86,105 +95,157 @@ report_failure (gpointer owner, const GError *error)
 
 /* --- frames --- */
 
-/* Settles, with the first frame of a stream, whether its frames may wait. */
 static void
-start_stream (GstDsvl2Infer *self, InferMode mode)
+note_upstream (GstDsvl2Infer *self, gboolean live)
 {
-  GstQuery *query = gst_query_new_latency ();
+  const Upstream upstream = live ? UPSTREAM_LIVE : UPSTREAM_NOT_LIVE;
+  gboolean news;
 
-  self->upstream_live = FALSE;
-  if (gst_pad_peer_query (GST_BASE_TRANSFORM_SINK_PAD (self), query))
-    gst_query_parse_latency (query, &self->upstream_live, NULL, NULL);
-  gst_query_unref (query);
-  self->live = mode == INFER_MODE_LIVE || (mode == INFER_MODE_AUTO && self->upstream_live);
-  self->stream_started = TRUE;
-  GST_INFO_OBJECT (self, "upstream is %slive: frames %s", self->upstream_live ? "" : "not ",
-      self->live ? "never wait" : "wait for their answers");
+  GST_OBJECT_LOCK (self);
+  news = self->upstream != upstream;
+  self->upstream = upstream;
+  GST_OBJECT_UNLOCK (self);
+  if (news)
+    GST_INFO_OBJECT (self, "upstream is %slive", live ? "" : "not ");
+}
+
+/* Upstream is asked until it knows. Later it is the pipeline that asks, whenever that may have changed. */
+static void
+ask_upstream (GstDsvl2Infer *self)
+{
+  g_autoptr (GstQuery) query = gst_query_new_latency ();
+  gboolean live;
+
+  if (!gst_pad_peer_query (GST_BASE_TRANSFORM_SINK_PAD (self), query))
+    return;
+  gst_query_parse_latency (query, &live, NULL, NULL);
+  note_upstream (self, live);
+}
+
+static void
+post_latency (GstDsvl2Infer *self)
+{
+  gst_element_post_message (GST_ELEMENT (self), gst_message_new_latency (GST_OBJECT (self)));
+}
+
+/* Settles whether the next frame may wait, and what makes it due. */
+static void
+settle (GstDsvl2Infer *self, HandoverSettings *handover, double *threshold)
+{
+  gboolean unknown, sooner;
+
+  GST_OBJECT_LOCK (self);
+  unknown = self->upstream == UPSTREAM_UNKNOWN;
+  GST_OBJECT_UNLOCK (self);
+  if (unknown)
+    ask_upstream (self);
+
+  GST_OBJECT_LOCK (self);
+  *handover = infer_settings_handover (&self->settings, self->upstream == UPSTREAM_LIVE);
+  *threshold = self->settings.change_threshold;
+  self->live = handover->live;
+  sooner = self->live && self->latency > 0;
+  if (sooner)
+    self->latency = 0;
+  GST_OBJECT_UNLOCK (self);
+  if (sooner)
+    post_latency (self);
 }
 
 static void
 accept_frame (GstDsvl2Infer *self, GstBuffer *frame)
 {
+  const GstSegment *segment = &GST_BASE_TRANSFORM (self)->segment;
   g_auto (InferSettings) settings = { NULL };
   HandoverSettings handover;
-  InferMode mode;
+  HandoverDue due;
+  double threshold;
   guint64 ticket;
 
-  GST_OBJECT_LOCK (self);
-  handover.interval = self->settings.interval;
-  handover.hold = self->settings.hold;
-  handover.max_queue = self->settings.max_queue;
-  mode = self->settings.mode;
-  GST_OBJECT_UNLOCK (self);
-  if (!self->stream_started)
-    start_stream (self, mode);
-  handover.live = self->live;
-
-  ticket = questions_push (self->questions, frame, &handover);
+  settle (self, &handover, &threshold);
+  due = questions_judge (self->questions, frame, &handover);
+  due = gate_judge (&self->gate, due, threshold, frame, &self->info, NULL, segment);
+  ticket = questions_push (self->questions, frame, due);
   if (ticket == 0)
     return;
   GST_OBJECT_LOCK (self);
   infer_settings_copy (&settings, &self->settings);
   GST_OBJECT_UNLOCK (self);
-  questions_ask (self->questions, ticket, frame, &self->info, &GST_BASE_TRANSFORM (self)->segment,
-      &settings);
+  questions_ask (self->questions, ticket, frame, &self->info, segment, &settings);
 }
 
 /* Frames of a live source that wait make the pipeline later than it was told. */
 static void
 note_delay (GstDsvl2Infer *self, GstClockTime delay)
 {
-  gboolean grown;
+  gboolean later;
 
-  if (!self->upstream_live || self->live)
-    return;
   GST_OBJECT_LOCK (self);
-  grown = delay > self->latency;
-  if (grown)
+  later = self->upstream == UPSTREAM_LIVE && !self->live && delay > self->latency;
+  if (later)
     self->latency = delay + delay / 4; /* not a message for each small step */
   GST_OBJECT_UNLOCK (self);
-  if (grown)
-    gst_element_post_message (GST_ELEMENT (self), gst_message_new_latency (GST_OBJECT (self)));
+  if (later)
+    post_latency (self);
 }
 
+/* Lets frames go that may; with `all` those too that wait for their answers, which are waited for. */
 static GstFlowReturn
-next_frame (GstDsvl2Infer *self, gboolean all, GstBuffer **frame)
+push_frames (GstDsvl2Infer *self, gboolean all)
 {
-  GstClockTime delay = 0;
-  const GstFlowReturn flow = questions_next (self->questions, all, &self->info, frame, &delay);
+  GstFlowReturn flow;
+  GstBuffer *frame;
 
-  note_delay (self, delay);
+  do {
+    GstClockTime delay = 0;
+
+    flow = questions_next (self->questions, all, &self->info, &frame, &delay);
+    note_delay (self, delay);
+    if (frame != NULL)
+      flow = gst_pad_push (GST_BASE_TRANSFORM_SRC_PAD (self), frame);
+  } while (flow == GST_FLOW_OK && frame != NULL);
   return flow;
 }
 
 static GstFlowReturn
+gst_dsvl2_infer_submit_input_buffer (GstBaseTransform *trans, gboolean discont, GstBuffer *frame)
+{
+  GstDsvl2Infer *self = GST_DSVL2_INFER (trans);
+  const GstFlowReturn flow =
+      GST_BASE_TRANSFORM_CLASS (parent_class)->submit_input_buffer (trans, discont, frame);
+
+  self->dropped |= flow == GST_BASE_TRANSFORM_FLOW_DROPPED;
+  return flow;
+}
+
+/* Pushes frames itself: the base class takes the frame that goes for the one that came, and would put
+ * the flags of a discontinuity on it. */
+static GstFlowReturn
 gst_dsvl2_infer_generate_output (GstBaseTransform *trans, GstBuffer **outbuf)
 {
   GstDsvl2Infer *self = GST_DSVL2_INFER (trans);
+  GstBuffer *frame = g_steal_pointer (&trans->queued_buf);
 
   *outbuf = NULL;
-  if (trans->queued_buf != NULL) {
-    if (GST_VIDEO_INFO_FORMAT (&self->info) == GST_VIDEO_FORMAT_UNKNOWN) {
-      gst_clear_buffer (&trans->queued_buf);
-      return GST_FLOW_NOT_NEGOTIATED;
-    }
-    accept_frame (self, g_steal_pointer (&trans->queued_buf));
+  if (GST_VIDEO_INFO_FORMAT (&self->info) == GST_VIDEO_FORMAT_UNKNOWN) {
+    gst_clear_buffer (&frame);
+    return GST_FLOW_NOT_NEGOTIATED;
   }
-  return next_frame (self, FALSE, outbuf);
+  if (self->dropped) {
+    frame = gst_buffer_make_writable (frame);
+    GST_BUFFER_FLAG_SET (frame, GST_BUFFER_FLAG_DISCONT);
+    self->dropped = FALSE;
+  }
+  accept_frame (self, frame);
+  return push_frames (self, FALSE);
 }
 
 /* Lets all frames go that are here, each with its answer. */
 static void
 drain (GstDsvl2Infer *self)
 {
-  GstFlowReturn flow;
-  GstBuffer *frame;
+  const GstFlowReturn flow = push_frames (self, TRUE);
 
-  do {
-    flow = next_frame (self, TRUE, &frame);
-    if (frame != NULL)
-      flow = gst_pad_push (GST_BASE_TRANSFORM_SRC_PAD (self), frame);
-  } while (flow == GST_FLOW_OK && frame != NULL);
   if (flow != GST_FLOW_OK) {
     GST_DEBUG_OBJECT (self, "nobody wants the frames that waited: %s", gst_flow_get_name (flow));
     questions_clear (self->questions);
@@ -208,8 +269,10 @@ gst_dsvl2_infer_sink_event (GstBaseTransform *trans, GstEvent *event)
       break;
     case GST_EVENT_STREAM_START:
       drain (self);
-      self->stream_started = FALSE;
       questions_clear (self->questions);
+      GST_OBJECT_LOCK (self);
+      self->upstream = UPSTREAM_UNKNOWN;
+      GST_OBJECT_UNLOCK (self);
       break;
     case GST_EVENT_SEGMENT:
       drain (self);
@@ -222,27 +285,59 @@ gst_dsvl2_infer_sink_event (GstBaseTransform *trans, GstEvent *event)
   return GST_BASE_TRANSFORM_CLASS (parent_class)->sink_event (trans, event);
 }
 
+/* Frames that wait are late for a sink that plays in time, whatever upstream does: it would leave out
+ * frames in vain, and which ones are analysed would depend on the machine's speed. Therefore QOS events
+ * end here, unless the base class was told to drop late frames. */
+static gboolean
+gst_dsvl2_infer_src_event (GstBaseTransform *trans, GstEvent *event)
+{
+  GstDsvl2Infer *self = GST_DSVL2_INFER (trans);
+  gboolean live;
+
+  GST_OBJECT_LOCK (self);
+  live = self->live;
+  GST_OBJECT_UNLOCK (self);
+  if (GST_EVENT_TYPE (event) == GST_EVENT_QOS && !live && !gst_base_transform_is_qos_enabled (trans)) {
+    gst_event_unref (event);
+    return TRUE;
+  }
+  return GST_BASE_TRANSFORM_CLASS (parent_class)->src_event (trans, event);
+}
+
+static gboolean
+query_latency (GstDsvl2Infer *self, GstQuery *query)
+{
+  GstClockTime min, max;
+  gboolean live;
+
+  if (!gst_pad_peer_query (GST_BASE_TRANSFORM_SINK_PAD (self), query))
+    return FALSE;
+  gst_query_parse_latency (query, &live, &min, &max);
+  note_upstream (self, live);
+  GST_OBJECT_LOCK (self);
+  min += self->latency;
+  if (GST_CLOCK_TIME_IS_VALID (max))
+    max += self->latency;
+  GST_OBJECT_UNLOCK (self);
+  gst_query_set_latency (query, live, min, max);
+  return TRUE;
+}
+
 static gboolean
 gst_dsvl2_infer_query (GstBaseTransform *trans, GstPadDirection direction, GstQuery *query)
 {
   GstDsvl2Infer *self = GST_DSVL2_INFER (trans);
-  GstClockTime min, max;
-  gboolean live;
 
+  if (direction == GST_PAD_SRC && GST_QUERY_TYPE (query) == GST_QUERY_LATENCY)
+    return query_latency (self, query);
+  if (direction == GST_PAD_SRC && GST_QUERY_TYPE (query) == GST_QUERY_SCHEDULING) {
+    gst_query_set_scheduling (query, GST_SCHEDULING_FLAG_SEQUENTIAL, 1, -1, 0);
+    gst_query_add_scheduling_mode (query, GST_PAD_MODE_PUSH);
+    return TRUE;
+  }
   if (direction == GST_PAD_SINK && GST_QUERY_IS_SERIALIZED (query))
     drain (self);
-  if (!GST_BASE_TRANSFORM_CLASS (parent_class)->query (trans, direction, query))
-    return FALSE;
-  if (direction == GST_PAD_SRC && GST_QUERY_TYPE (query) == GST_QUERY_LATENCY) {
-    gst_query_parse_latency (query, &live, &min, &max);
-    GST_OBJECT_LOCK (self);
-    min += self->latency;
-    if (GST_CLOCK_TIME_IS_VALID (max))
-      max += self->latency;
-    GST_OBJECT_UNLOCK (self);
-    gst_query_set_latency (query, live, min, max);
-  }
-  return TRUE;
+  return GST_BASE_TRANSFORM_CLASS (parent_class)->query (trans, direction, query);
 }
 
 static gboolean
@@ -318,8 +413,13 @@ gst_dsvl2_infer_stop (GstBaseTransform *trans)
 
   questions_stop (self->questions);
   gst_video_info_init (&self->info);
-  self->stream_started = FALSE;
+  self->dropped = FALSE;
+  self->gate.known = FALSE;
+  GST_OBJECT_LOCK (self);
+  self->upstream = UPSTREAM_UNKNOWN;
+  self->live = FALSE;
   self->latency = 0;
+  GST_OBJECT_UNLOCK (self);
   return TRUE;
 }
 
@@ -332,7 +432,13 @@ gst_dsvl2_infer_change_state (GstElement *element, GstStateChange transition)
   return GST_ELEMENT_CLASS (parent_class)->change_state (element, transition);
 }
 
-/* --- properties --- */
+/* --- signals, properties --- */
+
+static void
+gst_dsvl2_infer_analyze_now (GstDsvl2Infer *self)
+{
+  questions_demand (self->questions);
+}
 
 static void
 gst_dsvl2_infer_set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
@@ -342,6 +448,7 @@ gst_dsvl2_infer_set_property (GObject *object, guint id, const GValue *value, GP
   GST_OBJECT_LOCK (self);
   infer_settings_set (&self->settings, id, value);
   GST_OBJECT_UNLOCK (self);
+  questions_renew (self->questions);
 }
 
 static void
@@ -396,6 +503,18 @@ gst_dsvl2_infer_class_init (GstDsvl2InferClass *klass)
   object->finalize = gst_dsvl2_infer_finalize;
   infer_props_install (object);
 
+  /**
+   * GstDsvl2Infer::analyze-now:
+   * @infer: the element
+   *
+   * Has the next frame analysed, whatever #GstDsvl2Infer:interval, #GstDsvl2Infer:min-interval and
+   * #GstDsvl2Infer:change-threshold say. While a frame of a live stream is being analysed, it is the
+   * first one after that.
+   */
+  signals[SIGNAL_ANALYZE_NOW] = g_signal_new_class_handler ("analyze-now", GST_TYPE_DSVL2_INFER,
+      G_SIGNAL_RUN_LAST | G_SIGNAL_ACTION, G_CALLBACK (gst_dsvl2_infer_analyze_now), NULL, NULL, NULL,
+      G_TYPE_NONE, 0);
+
   element->change_state = GST_DEBUG_FUNCPTR (gst_dsvl2_infer_change_state);
   gst_element_class_add_static_pad_template (element, &sink_template);
   gst_element_class_add_static_pad_template (element, &src_template);
@@ -408,7 +527,9 @@ gst_dsvl2_infer_class_init (GstDsvl2InferClass *klass)
   trans->start = GST_DEBUG_FUNCPTR (gst_dsvl2_infer_start);
   trans->stop = GST_DEBUG_FUNCPTR (gst_dsvl2_infer_stop);
   trans->set_caps = GST_DEBUG_FUNCPTR (gst_dsvl2_infer_set_caps);
+  trans->submit_input_buffer = GST_DEBUG_FUNCPTR (gst_dsvl2_infer_submit_input_buffer);
   trans->sink_event = GST_DEBUG_FUNCPTR (gst_dsvl2_infer_sink_event);
+  trans->src_event = GST_DEBUG_FUNCPTR (gst_dsvl2_infer_src_event);
   trans->query = GST_DEBUG_FUNCPTR (gst_dsvl2_infer_query);
   trans->generate_output = GST_DEBUG_FUNCPTR (gst_dsvl2_infer_generate_output);
 

@@ -7,7 +7,7 @@ typedef struct {
   gpointer frame;
   guint64 pts, arrival;
   guint64 ticket; /* not live: 0 unless it is analysed */
-  gboolean answered;
+  gboolean answered, unchanged;
   gpointer answer;
 } Slot;
 
@@ -17,16 +17,19 @@ struct _Handover {
   HandoverCounts counts;
   GQueue slots; /* of Slot, oldest first */
   guint64 last_ticket;
-  guint64 live_ticket; /* of the frame that is being analysed; 0: none is */
+  guint64 live_ticket, live_pts; /* of the frame that is being analysed; ticket 0: none is */
 
   /* Sampling: the first frame is the origin; distances from it are positive either way. */
-  gboolean started;
+  gboolean started, demanded;
+  gboolean stale;                   /* the frame that was analysed last has no answer that would do */
   guint64 origin, distance, period; /* period: the interval that was served last */
-  guint64 expected;                 /* where the last frame ended */
+  guint64 served;                   /* PTS of the last frame that was analysed */
+  guint64 pts, expected;            /* of the frame that was judged last, and where it ends */
 
-  gpointer answer; /* that frames carry now */
-  gboolean fresh;
-  guint64 since; /* PTS of the first of them */
+  gpointer answer; /* the newest */
+  gboolean fresh;  /* no frame has carried it */
+  guint64 since;   /* PTS of the first that did */
+  guint64 seen;    /* PTS of the frame that it is about */
 };
 
 Handover *
@@ -36,19 +39,41 @@ handover_new (GDestroyNotify free_frame, GDestroyNotify free_answer)
 
   h->free_frame = free_frame;
   h->free_answer = free_answer;
-  h->settings.hold = HANDOVER_NEVER;
-  h->expected = HANDOVER_NEVER;
+  h->stale = TRUE;
+  h->settings.hold = h->settings.max_age = HANDOVER_NEVER;
+  h->served = h->expected = HANDOVER_NEVER;
   g_queue_init (&h->slots);
   return h;
 }
 
 static void
-set_answer (Handover *h, gpointer answer)
+set_answer (Handover *h, gpointer answer, guint64 seen)
 {
+  if (h->answer != NULL && h->fresh)
+    h->counts.dropped++;
   g_clear_pointer (&h->answer, h->free_answer);
   h->answer = answer;
   h->fresh = TRUE;
   h->since = HANDOVER_NEVER;
+  h->seen = seen;
+}
+
+/* Nothing is being analysed. */
+static void
+forget_questions (Handover *h)
+{
+  for (GList *l = h->slots.head; l != NULL; l = l->next) {
+    Slot *slot = l->data;
+
+    if (slot->ticket != 0 && !slot->answered) {
+      slot->ticket = 0;
+      h->counts.dropped++;
+    }
+  }
+  if (h->live_ticket != 0)
+    h->counts.dropped++;
+  h->live_ticket = 0;
+  h->stale = TRUE;
 }
 
 void
@@ -56,15 +81,17 @@ handover_clear (Handover *h)
 {
   Slot *slot;
 
+  forget_questions (h);
   while ((slot = g_queue_pop_head (&h->slots)) != NULL) {
     h->free_frame (slot->frame);
+    if (slot->answer != NULL)
+      h->counts.dropped++;
     g_clear_pointer (&slot->answer, h->free_answer);
     g_free (slot);
   }
-  h->live_ticket = 0;
-  h->started = FALSE;
-  h->expected = HANDOVER_NEVER;
-  set_answer (h, NULL);
+  h->started = h->demanded = FALSE;
+  h->served = h->expected = HANDOVER_NEVER;
+  set_answer (h, NULL, HANDOVER_NEVER);
 }
 
 void
@@ -81,7 +108,21 @@ handover_configure (Handover *h, const HandoverSettings *settings)
 {
   if (settings->interval != h->settings.interval)
     h->started = FALSE;
+  if (settings->live != h->settings.live)
+    forget_questions (h);
   h->settings = *settings;
+}
+
+void
+handover_demand (Handover *h)
+{
+  h->demanded = TRUE;
+}
+
+void
+handover_renew (Handover *h)
+{
+  h->stale = TRUE;
 }
 
 static guint64
@@ -90,8 +131,21 @@ distance_between (guint64 a, guint64 b)
   return a > b ? a - b : b - a;
 }
 
+/* Whether both times are known and differ by more than this. */
 static gboolean
-is_due (Handover *h, guint64 pts)
+is_beyond (guint64 a, guint64 b, guint64 limit)
+{
+  return a != HANDOVER_NEVER && b != HANDOVER_NEVER && distance_between (a, b) > limit;
+}
+
+static gboolean
+is_near (guint64 a, guint64 b, guint64 limit)
+{
+  return a != HANDOVER_NEVER && b != HANDOVER_NEVER && distance_between (a, b) < limit;
+}
+
+static gboolean
+is_on_grid (Handover *h, guint64 pts)
 {
   const guint64 interval = h->settings.interval;
 
@@ -109,42 +163,62 @@ is_due (Handover *h, guint64 pts)
   return !h->started || (h->origin == HANDOVER_NEVER && pts != HANDOVER_NEVER);
 }
 
-/* This frame is analysed: the next one is due in another interval. */
-static void
-serve (Handover *h, guint64 pts)
+HandoverDue
+handover_judge (Handover *h, guint64 pts, guint64 duration)
+{
+  gboolean due;
+
+  if (pts == HANDOVER_NEVER)
+    pts = h->expected;
+  h->pts = pts;
+  h->expected = pts == HANDOVER_NEVER || duration == HANDOVER_NEVER ? pts : pts + duration;
+  due = is_on_grid (h, pts) && !is_near (pts, h->served, h->settings.min_interval);
+  if (!due && !h->demanded)
+    return HANDOVER_PASS;
+  if (h->live_ticket != 0)
+    return HANDOVER_BUSY;
+  if (h->demanded)
+    return HANDOVER_DEMANDED;
+  return h->stale ? HANDOVER_DUE_ANEW : HANDOVER_DUE;
+}
+
+/* The frame that was judged is analysed: the next one is due in another interval. */
+static guint64
+serve (Handover *h)
 {
   if (!h->started || h->origin == HANDOVER_NEVER) {
     h->started = TRUE;
-    h->origin = pts;
+    h->origin = h->pts;
     h->distance = 0;
   }
   h->period = h->settings.interval > 0 ? h->distance / h->settings.interval : 0;
+  h->served = h->pts;
+  h->demanded = h->stale = FALSE;
+  h->counts.analysed++;
+  return ++h->last_ticket;
 }
 
 guint64
-handover_push (Handover *h, gpointer frame, guint64 pts, guint64 duration, guint64 now)
+handover_push (Handover *h, gpointer frame, HandoverDue due, guint64 now)
 {
   Slot *slot = g_new0 (Slot, 1);
   guint64 ticket = 0;
 
-  if (pts == HANDOVER_NEVER)
-    pts = h->expected;
-  h->expected = pts == HANDOVER_NEVER || duration == HANDOVER_NEVER ? pts : pts + duration;
   h->counts.frames++;
-  if (!is_due (h, pts)) {
-    /* passes */
-  } else if (h->live_ticket != 0) {
+  if (due == HANDOVER_DUE || due == HANDOVER_DUE_ANEW || due == HANDOVER_DEMANDED)
+    ticket = serve (h);
+  else if (due == HANDOVER_BUSY)
     h->counts.skipped++;
-  } else {
-    serve (h, pts);
-    h->counts.analysed++;
-    ticket = ++h->last_ticket;
-  }
-  *slot = (Slot){ .frame = frame, .pts = pts, .arrival = now };
-  if (h->settings.live)
-    h->live_ticket = ticket != 0 ? ticket : h->live_ticket;
-  else
+  else if (due == HANDOVER_UNCHANGED)
+    h->counts.unchanged++;
+  *slot =
+      (Slot){ .frame = frame, .pts = h->pts, .arrival = now, .unchanged = due == HANDOVER_UNCHANGED };
+  if (!h->settings.live) {
     slot->ticket = ticket;
+  } else if (ticket != 0) {
+    h->live_ticket = ticket;
+    h->live_pts = h->pts;
+  }
   g_queue_push_tail (&h->slots, slot);
   return ticket;
 }
@@ -171,7 +245,7 @@ handover_answer (Handover *h, guint64 ticket, gpointer answer)
     slot->answer = answer;
   } else if (ticket == h->live_ticket) {
     h->live_ticket = 0;
-    set_answer (h, answer);
+    set_answer (h, answer, h->live_pts);
   } else {
     g_clear_pointer (&answer, h->free_answer);
     return FALSE;
@@ -180,24 +254,28 @@ handover_answer (Handover *h, guint64 ticket, gpointer answer)
     h->counts.answered++;
   else
     h->counts.failed++;
+  if (answer == NULL && ticket == h->last_ticket)
+    h->stale = TRUE;
   return TRUE;
 }
 
-/* The answer that belongs on a frame with this PTS. */
+/* The answer that belongs on a frame with this PTS. One that is too old is kept: it is new again when a
+ * frame turns out to be unchanged. */
 static void
-hand_over (Handover *h, guint64 pts, HandoverOut *out)
+hand_over (Handover *h, guint64 pts, gboolean unchanged, HandoverOut *out)
 {
-  if (h->answer != NULL && !h->fresh && h->settings.hold != HANDOVER_NEVER) {
-    const gboolean known = pts != HANDOVER_NEVER && h->since != HANDOVER_NEVER;
+  gboolean held;
 
-    if (h->settings.hold == 0 || (known && distance_between (pts, h->since) > h->settings.hold))
-      set_answer (h, NULL);
-  }
-  out->answer = h->answer;
-  out->fresh = h->answer != NULL && h->fresh;
-  if (out->fresh)
+  if (unchanged)
+    h->since = h->seen = pts;
+  held =
+      h->fresh || unchanged || (h->settings.hold != 0 && !is_beyond (pts, h->since, h->settings.hold));
+  out->answer = held && !is_beyond (pts, h->seen, h->settings.max_age) ? h->answer : NULL;
+  out->fresh = out->answer != NULL && h->fresh;
+  if (out->fresh) {
     h->since = pts;
-  h->fresh = FALSE;
+    h->fresh = FALSE;
+  }
 }
 
 HandoverNext
@@ -213,10 +291,10 @@ handover_pop (Handover *h, gboolean drain, guint64 now, HandoverOut *out)
 
   g_queue_pop_head (&h->slots);
   if (slot->ticket != 0)
-    set_answer (h, slot->answer);
+    set_answer (h, slot->answer, slot->pts);
   out->frame = slot->frame;
   out->delay = now - slot->arrival;
-  hand_over (h, slot->pts, out);
+  hand_over (h, slot->pts, slot->unchanged, out);
   g_free (slot);
   return HANDOVER_FRAME;
 }

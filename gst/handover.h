@@ -11,8 +11,9 @@
  *             wait too, at most `max_queue` of them; beyond that the stream waits.
  *
  * A frame is due when it is the first, or the first of another interval since the first: intervals are
- * counted from there, so that the rate does not drift whatever the frame rate is. Only PTS count. They
- * may run backwards (reverse playback), and a jump back by more than an interval starts anew.
+ * counted from there, so that the rate does not drift whatever the frame rate is. One that is nearer
+ * than `min_interval` to the last that was analysed is not. Only PTS count. They may run backwards
+ * (reverse playback), and a jump back by more than an interval starts anew.
  *
  * Times are nanoseconds; HANDOVER_NEVER stands for an unknown one, as GST_CLOCK_TIME_NONE does. */
 #ifndef DSVL2_HANDOVER_H
@@ -26,8 +27,10 @@ typedef struct _Handover Handover;
 
 typedef struct {
   gboolean live;
-  guint64 interval; /* between frames that are analysed; 0: every frame is due */
-  guint64 hold;     /* how long an answer stays on the frames after its first; NEVER: until the next */
+  guint64 interval;     /* of the grid on which frames are analysed; 0: every frame is due */
+  guint64 min_interval; /* that lies between two of them whatever the grid is; 0: any */
+  guint64 hold;    /* how long an answer stays on the frames after its first; NEVER: until the next */
+  guint64 max_age; /* how far from the frame that it is about a frame may carry it; NEVER: any */
   guint max_queue;
 } HandoverSettings;
 
@@ -36,8 +39,22 @@ typedef struct {
   guint64 analysed; /* of them */
   guint64 answered; /* of those */
   guint64 failed;   /* of those */
-  guint64 skipped;  /* live: due, but another was being analysed */
+  guint64
+      dropped; /* of those: forgotten before a frame carried the answer, or it was too old for any */
+  guint64 skipped;   /* live: due, but another was being analysed */
+  guint64 unchanged; /* due, but the last answer still holds */
 } HandoverCounts;
+
+/* What is to be done with the next frame. */
+typedef enum {
+  HANDOVER_PASS,      /* it is not due */
+  HANDOVER_BUSY,      /* it is, but another is being analysed */
+  HANDOVER_DUE,       /* it is to be analysed, unless the last answer would do for it */
+  HANDOVER_DUE_ANEW,  /* it is to be analysed, and there is no answer that would do */
+  HANDOVER_DEMANDED,  /* the same, because of handover_demand () */
+  HANDOVER_UNCHANGED, /* the caller's: it was due, and looks like the last one that was analysed. That
+                       * one's answer is then as new as if it was about this one */
+} HandoverDue;
 
 typedef enum {
   HANDOVER_FRAME, /* here is one */
@@ -56,13 +73,24 @@ typedef struct {
 Handover *handover_new (GDestroyNotify free_frame, GDestroyNotify free_answer);
 void handover_free (Handover *h);
 
-/* handover_configure: takes effect with the next frame; another interval starts anew. Whether the stream
- * is live changes only right after handover_clear (). */
+/* handover_configure: takes effect with the next frame; another interval starts anew. When the stream
+ * becomes live, or ceases to be, frames that are here go without the answers that are still to come. */
 void handover_configure (Handover *h, const HandoverSettings *settings);
 
-/* handover_push: takes a frame. A frame without PTS is where the last one ended.
+/* handover_demand: the next frame is analysed, due or not; when live and another is being analysed, the
+ * first after that. */
+void handover_demand (Handover *h);
+
+/* handover_renew: what would be asked is not what the last answer was about: none will do. */
+void handover_renew (Handover *h);
+
+/* handover_judge: what is to be done with the frame that comes next. One without PTS is where the last
+ * one ended. */
+HandoverDue handover_judge (Handover *h, guint64 pts, guint64 duration);
+
+/* handover_push: takes the frame that was just judged. The caller may make DUE UNCHANGED, and anything PASS.
  * Returns the ticket of its analysis, to be given back with the answer, or 0: not to be analysed. */
-guint64 handover_push (Handover *h, gpointer frame, guint64 pts, guint64 duration, guint64 now);
+guint64 handover_push (Handover *h, gpointer frame, HandoverDue due, guint64 now);
 
 /* handover_answer: takes the answer to a ticket, NULL when there is none.
  * Returns FALSE if nothing waits for it any more; it is freed then. */
@@ -72,7 +100,7 @@ gboolean handover_answer (Handover *h, guint64 ticket, gpointer answer);
  * come. On HANDOVER_FRAME the caller owns out->frame. */
 HandoverNext handover_pop (Handover *h, gboolean drain, guint64 now, HandoverOut *out);
 
-/* handover_clear: forgets frames, answers and sampling, as after a flush; counts stay. */
+/* handover_clear: forgets frames, answers, sampling and demands, as after a flush; counts stay. */
 void handover_clear (Handover *h);
 
 HandoverCounts handover_get_counts (const Handover *h);

@@ -141,17 +141,32 @@ install_frames (GObjectClass *c)
 {
   g_object_class_install_property (c, FIELD (interval),
       g_param_spec_uint64 ("interval", "Interval",
-          "Nanoseconds of video from one analysed frame to the next (0: every frame)", 0, G_MAXINT64, 0,
-          ANY_TIME));
+          "Analyse the first frame of each so many nanoseconds of video (0: every frame)", 0,
+          G_MAXINT64, 0, ANY_TIME));
+  g_object_class_install_property (c, FIELD (min_interval),
+      g_param_spec_uint64 ("min-interval", "Minimum interval",
+          "Nanoseconds of video that lie at least between two analysed frames, however soon the first "
+          "is answered and the second is due",
+          0, G_MAXINT64, 0, ANY_TIME));
+  g_object_class_install_property (c, FIELD (change_threshold),
+      g_param_spec_double ("change-threshold", "Change threshold",
+          "Analyse a frame only if at least this share of the picture looks different from the last "
+          "one "
+          "analysed (0: any frame; 0.01: something has moved; 0.5: another scene)",
+          0, 1, 0, ANY_TIME));
   g_object_class_install_property (c, FIELD (hold),
       g_param_spec_uint64 ("hold", "Hold",
           "Nanoseconds of video that an answer is repeated on the frames after the first that carries "
-          "it "
-          "(0: not at all; default: until the next answer)",
+          "it (0: not at all; default: until the next answer)",
+          0, G_MAXUINT64, GST_CLOCK_TIME_NONE, ANY_TIME));
+  g_object_class_install_property (c, FIELD (max_age),
+      g_param_spec_uint64 ("max-age", "Maximum age",
+          "Nanoseconds of video after the frame that an answer is about, beyond which no frame carries "
+          "it, not even for the first time (default: any age)",
           0, G_MAXUINT64, GST_CLOCK_TIME_NONE, ANY_TIME));
   g_object_class_install_property (c, FIELD (mode),
       g_param_spec_enum ("mode", "Mode", "Whether frames wait for their answers", mode_get_type (),
-          INFER_MODE_AUTO, BEFORE_START));
+          INFER_MODE_AUTO, ANY_TIME));
   g_object_class_install_property (c, FIELD (max_queue),
       g_param_spec_uint ("max-queue", "Maximum queue",
           "Offline: frames that may follow one that waits for its answer, so that several are answered "
@@ -171,9 +186,10 @@ infer_props_install (GObjectClass *c)
           GST_TYPE_STRUCTURE, NOW));
   g_object_class_install_property (c, INFER_PROP_STATS,
       g_param_spec_boxed ("stats", "Statistics",
-          "Since the element was made: frames, analysed, answered, failed, skipped, tokens, "
-          "tokens-per-second, "
-          "and milliseconds of a mean answer: queue-ms, vision-ms, prefill-ms, decode-ms",
+          "Since the element was made: frames, analysed, answered, failed, dropped, skipped, "
+          "unchanged, "
+          "tokens, tokens-per-second, and milliseconds of a mean answer: queue-ms, vision-ms, "
+          "prefill-ms, decode-ms",
           GST_TYPE_STRUCTURE, NOW));
   gst_type_mark_as_plugin_api (mode_get_type (), 0);
   gst_type_mark_as_plugin_api (template_get_type (), 0);
@@ -210,6 +226,9 @@ infer_settings_set (InferSettings *s, guint id, const GValue *value)
     case G_TYPE_FLOAT:
       *(gfloat *) field = g_value_get_float (value);
       break;
+    case G_TYPE_DOUBLE:
+      *(gdouble *) field = g_value_get_double (value);
+      break;
     case G_TYPE_BOOLEAN:
       *(gboolean *) field = g_value_get_boolean (value);
       break;
@@ -241,6 +260,9 @@ infer_settings_get (const InferSettings *s, guint id, GValue *value)
       break;
     case G_TYPE_FLOAT:
       g_value_set_float (value, *(const gfloat *) field);
+      break;
+    case G_TYPE_DOUBLE:
+      g_value_set_double (value, *(const gdouble *) field);
       break;
     case G_TYPE_BOOLEAN:
       g_value_set_boolean (value, *(const gboolean *) field);
@@ -288,6 +310,18 @@ infer_settings_clear (InferSettings *s)
 }
 
 /* --- what some of them mean --- */
+
+HandoverSettings
+infer_settings_handover (const InferSettings *s, gboolean upstream_live)
+{
+  return (HandoverSettings){ .live = s->mode == INFER_MODE_LIVE ||
+                                     (s->mode == INFER_MODE_AUTO && upstream_live),
+    .interval = s->interval,
+    .min_interval = s->min_interval,
+    .hold = s->hold,
+    .max_age = s->max_age,
+    .max_queue = s->max_queue };
+}
 
 /* The question is about the frame: without a mark for it, it comes first. */
 static char *

@@ -8,6 +8,7 @@
 
 #include <gst/gst.h>
 #include "dsvl2.h"
+#include "handover.h"
 
 typedef enum { INFER_MODE_AUTO, INFER_MODE_LIVE, INFER_MODE_OFFLINE } InferMode;
 
@@ -31,8 +32,9 @@ typedef struct {
   gfloat temperature, top_p, repetition_penalty;
   guint64 seed;
   gint cropping, max_tiles; /* Dsvl2Cropping */
-  /* of which frames: interval, hold and max_queue are read for each frame, mode when a stream starts */
-  guint64 interval, hold;
+  /* of which frames: read for each frame */
+  guint64 interval, min_interval, hold, max_age;
+  gdouble change_threshold;
   gint mode; /* InferMode */
   guint max_queue;
 } InferSettings;
@@ -52,6 +54,9 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (InferSettings, infer_settings_clear)
 /* A field from or to a property's value, which the caller's lock protects. */
 void infer_settings_set (InferSettings *s, guint id, const GValue *value);
 void infer_settings_get (const InferSettings *s, guint id, GValue *value);
+
+/* infer_settings_handover: what of them is for the policy, given what upstream says of itself. */
+HandoverSettings infer_settings_handover (const InferSettings *s, gboolean upstream_live);
 
 /* infer_question: what the model is asked for this prompt. Free with g_free (). */
 char *infer_question (const char *prompt, InferTemplate template);

@@ -328,18 +328,48 @@ now (void)
   return (guint64) g_get_monotonic_time () * 1000;
 }
 
+HandoverDue
+questions_judge (Questions *q, GstBuffer *frame, const HandoverSettings *settings)
+{
+  gboolean other_mode;
+  HandoverDue due;
+
+  g_mutex_lock (&q->lock);
+  other_mode = q->live != settings->live;
+  q->live = settings->live;
+  handover_configure (q->handover, settings);
+  due = handover_judge (q->handover, GST_BUFFER_PTS (frame), GST_BUFFER_DURATION (frame));
+  g_mutex_unlock (&q->lock);
+  if (other_mode)
+    cancel_all (q);
+  return due;
+}
+
 guint64
-questions_push (Questions *q, GstBuffer *frame, const HandoverSettings *settings)
+questions_push (Questions *q, GstBuffer *frame, HandoverDue due)
 {
   guint64 ticket;
 
   g_mutex_lock (&q->lock);
-  q->live = settings->live;
-  handover_configure (q->handover, settings);
-  ticket =
-      handover_push (q->handover, frame, GST_BUFFER_PTS (frame), GST_BUFFER_DURATION (frame), now ());
+  ticket = handover_push (q->handover, frame, due, now ());
   g_mutex_unlock (&q->lock);
   return ticket;
+}
+
+void
+questions_demand (Questions *q)
+{
+  g_mutex_lock (&q->lock);
+  handover_demand (q->handover);
+  g_mutex_unlock (&q->lock);
+}
+
+void
+questions_renew (Questions *q)
+{
+  g_mutex_lock (&q->lock);
+  handover_renew (q->handover);
+  g_mutex_unlock (&q->lock);
 }
 
 /* What the policy says is next; waits for an answer where that is. The answer has a reference of its own. */
@@ -400,7 +430,9 @@ questions_get_stats (Questions *q)
   COUNT ("analysed", n.analysed);
   COUNT ("answered", n.answered);
   COUNT ("failed", n.failed);
+  COUNT ("dropped", n.dropped);
   COUNT ("skipped", n.skipped);
+  COUNT ("unchanged", n.unchanged);
   COUNT ("tokens", q->sum.tokens);
   NUMBER ("tokens-per-second", seconds > 0 ? (double) q->sum.tokens / seconds : 0.0);
   NUMBER ("queue-ms", (double) q->sum.queue_us * ms);

@@ -37,9 +37,15 @@ void questions_flush (Questions *q, gboolean flushing);
 /* questions_clear: forgets frames, questions, answers and sampling; counts stay. */
 void questions_clear (Questions *q);
 
-/* questions_push: takes a frame, under these settings.
+/* questions_judge: what is to be done with the frame that comes next, under these settings. */
+HandoverDue questions_judge (Questions *q, GstBuffer *frame, const HandoverSettings *settings);
+/* questions_push: takes the frame that was just judged; see handover_push ().
  * Returns a ticket if it is to be asked about, with questions_ask () before the next push; or 0. */
-guint64 questions_push (Questions *q, GstBuffer *frame, const HandoverSettings *settings);
+guint64 questions_push (Questions *q, GstBuffer *frame, HandoverDue due);
+/* questions_demand: the next frame is asked about; when live, once what is open is answered. */
+void questions_demand (Questions *q);
+/* questions_renew: what will be asked is not what was asked before. */
+void questions_renew (Questions *q);
 /* questions_ask: asks the engine about the frame that was just pushed. */
 void questions_ask (Questions *q, guint64 ticket, GstBuffer *frame, const GstVideoInfo *info,
     const GstSegment *segment, const InferSettings *settings);

@@ -5,10 +5,14 @@
  * Script:  40      a frame with PTS 40          -       a frame without PTS, 40 long
  *          a A x   the oldest (newest) question that is open is answered, or fails
  *          d       all frames are to go (end of stream)         c       all is forgotten (flush)
- *          i40     from here on the interval is 40
+ *          i40     from here on the interval is 40              l       live from here on; L: not live
+ *          m40     the least interval is 40                     g40     an answer may be 40 old
+ *          n       the next frame is to be analysed             r       another question from here on
+ *          =40     a frame that looks like the last analysed one, if it may be that
  * Record:  +40     the frame at 40 is analysed                  40      it goes on without an answer
  *          40=0*   it goes on with the answer about 0, new      40=0    the same answer again
- *          ?       the stream waits for an answer               !       an answer nobody waited for */
+ *          ?       the stream waits for an answer               !       an answer nobody waited for
+ *          ~40     the frame at 40 was due, but is unchanged    ^40     analysed, because of n */
 #include "handover.h"
 #include <string.h>
 
@@ -63,6 +67,53 @@ static const Case cases[] = {
   { "live-flush", TRUE, 0, ALWAYS, 0, "0 c 500 a 540 a 580", "+0 0 +500 500 ! 540 +580 580=500*" },
   { "live-never-waits", TRUE, 0, 0, 0, "0 40 80 d d 120", "+0 0 40 80 120" },
 
+  { "min-interval", FALSE, 0, 0, 0, "m100 0 a 40 80 120 a 160 219 220 a",
+      "+0 ? 0=0* 40 80 +120 ? 120=120* 160 219 +220 ? 220=220*" },
+  { "min-interval-and-grid", FALSE, 100, 0, 0, "m90 0 a 150 a 200 240 a 300 330 a",
+      "+0 ? 0=0* +150 ? 150=150* 200 +240 ? 240=240* 300 +330 ? 330=330*" },
+  { "min-interval-backwards", FALSE, 0, 0, 0, "m100 500 a 460 400 a 310 300 a",
+      "+500 ? 500=500* 460 +400 ? 400=400* 310 +300 ? 300=300*" },
+  { "min-interval-live", TRUE, 100, 0, 0, "m100 0 100 260 a 270 a 300 340 369 370",
+      "+0 0 100 260 +270 270=0* 300=270* 340 369 +370 370" },
+  { "min-interval-after-flush", FALSE, 0, 0, 0, "m100 0 a c 40 a", "+0 ? 0=0* +40 ? 40=40*" },
+
+  { "max-age", FALSE, 1000, ALWAYS, 0, "g80 0 a 40 80 120", "+0 ? 0=0* 40=0 80=0 120" },
+  { "max-age-none", FALSE, 100, ALWAYS, 0, "g0 0 a 40 100 a", "+0 ? 0=0* 40 +100 ? 100=100*" },
+  { "max-age-before-hold", FALSE, 1000, 100, 0, "g80 0 a 80 100", "+0 ? 0=0* 80=0 100" },
+  { "max-age-live", TRUE, 1000, ALWAYS, 0, "g80 0 40 a 80 120", "+0 0 40 80=0* 120" },
+  { "max-age-live-late", TRUE, 1000, ALWAYS, 0, "g80 0 40 80 120 a 160", "+0 0 40 80 120 160" },
+  { "max-age-counts-from-seen", TRUE, 1000, 80, 0, "g160 0 40 80 a 120 160 200",
+      "+0 0 40 80 120=0* 160=0 200" },
+
+  { "unchanged", FALSE, 100, ALWAYS, 0, "=0 a =40 =100 =140 200 a",
+      "+0 ? 0=0* 40=0 ~100 100=0 ~140 140=0 +200 ? 200=200*" },
+  { "unchanged-stays-due", FALSE, 100, 0, 0, "0 a =100 140 a 180",
+      "+0 ? 0=0* ~100 100=0 +140 ? 140=140* 180" },
+  { "unchanged-renews-hold", FALSE, 100, 40, 0, "0 a 40 80 =100 =140 180",
+      "+0 ? 0=0* 40=0 80 ~100 100=0 ~140 140=0 +180 ?" },
+  { "unchanged-renews-age", FALSE, 100, ALWAYS, 0, "g40 0 a 40 80 =100 120",
+      "+0 ? 0=0* 40=0 80 ~100 100=0 +120 ?" },
+  { "unchanged-needs-an-answer", FALSE, 100, ALWAYS, 0, "0 x =100 a =200",
+      "+0 ? 0 +100 ? 100=100* ~200 200=100" },
+  { "unchanged-in-a-queue", FALSE, 0, ALWAYS, 9, "0 =40 80 =120 A a",
+      "+0 ~40 +80 ~120 0=0* 40=0 80=80* 120=80" },
+  { "unchanged-live", TRUE, 0, ALWAYS, 0, "0 =40 a =80 120 =160 x =200",
+      "+0 0 40 ~80 80=0* +120 120=0 160=0 +200 200" },
+  { "another-question", FALSE, 100, ALWAYS, 0, "0 a r =40 =100 a =200",
+      "+0 ? 0=0* 40=0 +100 ? 100=100* ~200 200=100" },
+
+  { "demand", FALSE, 100, 0, 0, "m90 0 a n 40 a 80 100 130 a",
+      "+0 ? 0=0* ^40 ? 40=40* 80 100 +130 ? 130=130*" },
+  { "demand-what-looks-the-same", FALSE, 0, 0, 0, "0 a n =40 a =80",
+      "+0 ? 0=0* ^40 ? 40=40* ~80 80=40" },
+  { "demand-live-and-busy", TRUE, 1000, 0, 0, "0 n 40 80 a 120 a 160",
+      "+0 0 40 80 ^120 120=0* 160=120*" },
+  { "demand-and-flush", FALSE, 1000, 0, 0, "0 a n c 40 a 80", "+0 ? 0=0* +40 ? 40=40* 80" },
+
+  { "becomes-live", FALSE, 0, ALWAYS, 9, "0 a 40 80 A l 120 a 160",
+      "+0 0=0* +40 +80 40=0 80=80* +120 120=80 ! 160=80" },
+  { "is-live-no-more", TRUE, 0, ALWAYS, 0, "0 a 40 L 80 a a", "+0 0 +40 40=0* +80 ? ! ? 80=80*" },
+
   { "no-pts-every-frame", FALSE, 0, 0, 0, "- a - a", "+-1 ? -1=-1* +-1 ? -1=-1*" },
   { "no-pts-interval", FALSE, 100, 0, 0, "- a - -", "+-1 ? -1=-1* -1 -1" },
   { "pts-by-duration", FALSE, 100, 0, 0, "0 a - - - a", "+0 ? 0=0* -1 -1 +-1 ? -1=-1*" },
@@ -102,13 +153,20 @@ typedef struct {
 } Run;
 
 static void
-push (Run *r, gint64 pts)
+push (Run *r, gint64 pts, gboolean looks_the_same)
 {
-  const guint64 ticket = handover_push (r->policy, number_new (pts), (guint64) pts, 40, 0);
+  HandoverDue due = handover_judge (r->policy, (guint64) pts, 40);
+  guint64 ticket;
 
+  if (due == HANDOVER_DUE && looks_the_same) {
+    due = HANDOVER_UNCHANGED;
+    g_string_append_printf (r->record, "~%" G_GINT64_FORMAT " ", pts);
+  }
+  ticket = handover_push (r->policy, number_new (pts), due, 0);
   if (ticket != 0) {
     g_array_append_val (r->open, ((Open){ ticket, pts }));
-    g_string_append_printf (r->record, "+%" G_GINT64_FORMAT " ", pts);
+    g_string_append_printf (r->record, "%c%" G_GINT64_FORMAT " ", due == HANDOVER_DEMANDED ? '^' : '+',
+        pts);
   }
 }
 
@@ -160,13 +218,35 @@ step (Run *r, const char *what)
       r->settings.interval = g_ascii_strtoull (what + 1, NULL, 10);
       handover_configure (r->policy, &r->settings);
       break;
+    case 'm':
+      r->settings.min_interval = g_ascii_strtoull (what + 1, NULL, 10);
+      handover_configure (r->policy, &r->settings);
+      break;
+    case 'g':
+      r->settings.max_age = g_ascii_strtoull (what + 1, NULL, 10);
+      handover_configure (r->policy, &r->settings);
+      break;
+    case 'l':
+    case 'L':
+      r->settings.live = *what == 'l';
+      handover_configure (r->policy, &r->settings);
+      break;
+    case 'n':
+      handover_demand (r->policy);
+      break;
+    case 'r':
+      handover_renew (r->policy);
+      break;
     case 'd':
       break;
     case '-':
-      push (r, -1);
+      push (r, -1, FALSE);
+      break;
+    case '=':
+      push (r, g_ascii_strtoll (what + 1, NULL, 10), TRUE);
       break;
     default:
-      push (r, g_ascii_strtoll (what, NULL, 10));
+      push (r, g_ascii_strtoll (what, NULL, 10), FALSE);
   }
   pop_all (r, *what == 'd');
 }
@@ -176,7 +256,11 @@ test_case (gconstpointer data)
 {
   const Case *c = data;
   g_auto (GStrv) script = g_strsplit (c->script, " ", -1);
-  Run r = { .settings = { c->live, c->interval, c->hold, c->max_queue } };
+  Run r = { .settings = { .live = c->live,
+                .interval = c->interval,
+                .hold = c->hold,
+                .max_age = HANDOVER_NEVER,
+                .max_queue = c->max_queue } };
 
   r.policy = handover_new (number_free, number_free);
   r.open = g_array_new (FALSE, FALSE, sizeof (Open));
@@ -193,31 +277,49 @@ test_case (gconstpointer data)
   g_assert_cmpint (n_alive, ==, 0);
 }
 
+static guint64
+push_at (Handover *h, gint64 pts, gboolean looks_the_same)
+{
+  HandoverDue due = handover_judge (h, (guint64) pts, 40);
+  HandoverOut out;
+  guint64 ticket;
+
+  if (due == HANDOVER_DUE && looks_the_same)
+    due = HANDOVER_UNCHANGED;
+  ticket = handover_push (h, number_new (pts), due, 1000);
+  g_assert_cmpint (handover_pop (h, FALSE, 1700, &out), ==, HANDOVER_FRAME);
+  g_assert_cmpuint (out.delay, ==, 700);
+  number_free (out.frame);
+  return ticket;
+}
+
 static void
 test_counts (void)
 {
   Handover *h = handover_new (number_free, number_free);
   HandoverCounts n;
-  HandoverOut out;
   guint64 ticket;
 
-  handover_configure (h, &(HandoverSettings){ .live = TRUE, .interval = 80, .hold = 0 });
-  ticket = handover_push (h, number_new (0), 0, 40, 1000);
+  handover_configure (h, &(HandoverSettings){ .live = TRUE, .interval = 80, .max_age = 120 });
+  ticket = push_at (h, 0, FALSE);
   for (int i = 1; i <= 4; i++) /* 40 passes, 80, 120 and 160 are due while 0 is analysed */
-    handover_push (h, number_new (40 * i), 40 * (guint64) i, 40, 1000);
-  handover_answer (h, ticket, number_new (0));
-  ticket = handover_push (h, number_new (200), 200, 40, 1000);
+    push_at (h, 40 * i, FALSE);
+  handover_answer (h, ticket, number_new (0)); /* too old for the next, but what it says still holds */
+  push_at (h, 200, TRUE);
+  ticket = push_at (h, 240, FALSE);
   handover_answer (h, ticket, NULL);
-  while (handover_pop (h, FALSE, 1700, &out) == HANDOVER_FRAME) {
-    g_assert_cmpuint (out.delay, ==, 700);
-    number_free (out.frame);
-  }
+  ticket = push_at (h, 320, FALSE);
+  handover_answer (h, ticket, number_new (320)); /* too old for the next */
+  push_at (h, 480, FALSE);
+  handover_clear (h); /* which is still being analysed */
   n = handover_get_counts (h);
-  g_assert_cmpuint (n.frames, ==, 6);
-  g_assert_cmpuint (n.analysed, ==, 2);
-  g_assert_cmpuint (n.answered, ==, 1);
+  g_assert_cmpuint (n.frames, ==, 9);
+  g_assert_cmpuint (n.analysed, ==, 4);
+  g_assert_cmpuint (n.answered, ==, 2);
   g_assert_cmpuint (n.failed, ==, 1);
+  g_assert_cmpuint (n.dropped, ==, 2);
   g_assert_cmpuint (n.skipped, ==, 3);
+  g_assert_cmpuint (n.unchanged, ==, 1);
   handover_free (h);
   g_assert_cmpint (n_alive, ==, 0);
 }
