@@ -13,7 +13,8 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 root=${1:-${DSVL2_NEWER_ROOT:-${XDG_CACHE_HOME:-$HOME/.cache}/dsvl2/debian-13}}
 shift $(($# > 0))
 [ $# -gt 0 ] || set -- --suite unit --suite gst --no-suite golden
-mirror=http://deb.debian.org/debian
+# The archive that this machine's own packages come from.
+mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Identifier: Packages' 2>/dev/null | grep -m 1 '/debian/*$' || true)
 more=(libgstreamer-plugins-bad1.0-dev python3-gi gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0
   gir1.2-gst-plugins-bad-1.0)
 
@@ -45,6 +46,7 @@ copy_source ()
     tar -C "$top" --null -T - --ignore-failed-read -c | tar -C "$root/source" -x
 }
 
+[ -n "$mirror" ] || not_run "this machine's packages do not come from a Debian archive"
 [ "$(id -u)" -eq 0 ] || not_run "it takes root to make a Debian of its own"
 unshare --mount true 2>/dev/null || not_run "nothing can be mounted here"
 mkdir -p "$root"
