@@ -89,7 +89,7 @@ publish (gpointer owner, const GstStructure *result)
 static void
 report_failure (gpointer owner, const GError *error)
 {
-  GST_ELEMENT_WARNING (owner, STREAM, FAILED, ("A frame was not answered: %s", error->message),
+  GST_ELEMENT_WARNING (owner, STREAM, FAILED, ("A question was not answered: %s", error->message),
       ("video goes on; the same failure again is counted in \"stats\" only"));
 }
 
@@ -171,7 +171,8 @@ accept_frame (GstDsvl2Infer *self, GstBuffer *frame)
   GST_OBJECT_LOCK (self);
   infer_settings_copy (&settings, &self->settings);
   GST_OBJECT_UNLOCK (self);
-  questions_ask (self->questions, ticket, frame, &self->info, segment, &settings);
+  questions_ask (self->questions, ticket,
+      &(AskingFrame){ .frame = frame, .info = &self->info, .segment = segment }, &settings);
 }
 
 /* Frames of a live source that wait make the pipeline later than it was told. */

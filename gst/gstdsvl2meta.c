@@ -93,16 +93,24 @@ unit (float value)
 #define SET(structure, name, TYPE, value)                                                              \
   gst_structure_set (structure, name, G_TYPE_##TYPE, value, NULL)
 
-static GstStructure *
-detection_new (const Dsvl2Object *o)
+/* A place in a region as one in the frame: `begin` and `length` pixels of `size`. */
+static double
+in_frame (float place, int begin, int length, int size)
 {
+  return begin == 0 && length == size ? unit (place) : (begin + unit (place) * length) / size;
+}
+
+static GstStructure *
+detection_new (const Dsvl2Object *o, const GstDsvl2Seen *seen)
+{
+  const GstVideoRectangle *r = &seen->region;
   g_autofree char *label = g_utf8_make_valid (o->label != NULL ? o->label : "", -1);
   GstStructure *d = gst_structure_new_empty ("detection");
 
-  SET (d, "x_min", DOUBLE, unit (o->x0));
-  SET (d, "x_max", DOUBLE, unit (o->x1));
-  SET (d, "y_min", DOUBLE, unit (o->y0));
-  SET (d, "y_max", DOUBLE, unit (o->y1));
+  SET (d, "x_min", DOUBLE, in_frame (o->x0, r->x, r->w, seen->width));
+  SET (d, "x_max", DOUBLE, in_frame (o->x1, r->x, r->w, seen->width));
+  SET (d, "y_min", DOUBLE, in_frame (o->y0, r->y, r->h, seen->height));
+  SET (d, "y_max", DOUBLE, in_frame (o->y1, r->y, r->h, seen->height));
   SET (d, "confidence", DOUBLE, unit (o->confidence));
   SET (d, "label_id", INT, gst_dsvl2_label_id (label));
   SET (d, "label", STRING, label);
@@ -110,7 +118,7 @@ detection_new (const Dsvl2Object *o)
 }
 
 static void
-set_objects (GstStructure *s, const Dsvl2Result *result)
+set_objects (GstStructure *s, const Dsvl2Result *result, const GstDsvl2Seen *seen)
 {
   const int n = MIN (result->n_objects, GST_DSVL2_MAX_OBJECTS);
   GValue array = G_VALUE_INIT;
@@ -120,7 +128,7 @@ set_objects (GstStructure *s, const Dsvl2Result *result)
     GValue value = G_VALUE_INIT;
 
     g_value_init (&value, GST_TYPE_STRUCTURE);
-    g_value_take_boxed (&value, detection_new (&result->objects[i]));
+    g_value_take_boxed (&value, detection_new (&result->objects[i], seen));
     gst_value_array_append_and_take_value (&array, &value);
   }
   SET (s, "n-objects", INT, n);
@@ -137,11 +145,16 @@ gst_dsvl2_result_to_structure (const Dsvl2Result *result, const GstDsvl2Seen *se
   SET (s, "text", STRING, text);
   SET (s, "caption", STRING, caption);
   SET (s, "prompt", STRING, seen->prompt);
+  SET (s, "prompt-index", INT, seen->prompt_index);
   SET (s, "seen-pts", UINT64, seen->pts);
   SET (s, "stream-time", UINT64, seen->stream_time);
   SET (s, "running-time", UINT64, seen->running_time);
   SET (s, "width", INT, seen->width);
   SET (s, "height", INT, seen->height);
+  SET (s, "region-x", INT, seen->region.x);
+  SET (s, "region-y", INT, seen->region.y);
+  SET (s, "region-width", INT, seen->region.w);
+  SET (s, "region-height", INT, seen->region.h);
   SET (s, "fresh", BOOLEAN, TRUE);
   SET (s, "finish", STRING, dsvl2_finish_get_name (result->finish));
   SET (s, "tokens", INT, result->n_tokens);
@@ -152,7 +165,7 @@ gst_dsvl2_result_to_structure (const Dsvl2Result *result, const GstDsvl2Seen *se
   SET (s, "vision-us", INT64, result->vision_us);
   SET (s, "prefill-us", INT64, result->prefill_us);
   SET (s, "decode-us", INT64, result->decode_us);
-  set_objects (s, result);
+  set_objects (s, result, seen);
   return s;
 }
 

@@ -6,11 +6,14 @@
  *
  *   text            string   the answer as the model wrote it, markup included
  *   caption         string   the same for people
- *   prompt          string   the prompt property as it was when the frame was analysed
+ *   prompt          string   the prompt that this answers, as it was when the frame was analysed
+ *   prompt-index    int      which of the prompts that is, from 0
  *   seen-pts        uint64   PTS of the frame that was analysed; GST_CLOCK_TIME_NONE if it had none
  *   stream-time     uint64   the same moment in the stream's time
  *   running-time    uint64   and in the pipeline's
  *   width, height   int      size of that frame in pixels
+ *   region-x, region-y, region-width, region-height
+ *                   int      the region of it that was asked about, in pixels
  *   fresh           boolean  true on one buffer only (and in the message): the answer is new here;
  *                            buffers after it carry the same answer as long as `hold` says
  *   finish          string   "stop": the model had no more to say; "length": max-new-tokens cut it off
@@ -48,18 +51,21 @@ enum {
   GST_DSVL2_MAX_QUARKS = 1024, /* labels a process turns into quarks, which are never freed */
 };
 
-/* What was asked of which frame. Times may be GST_CLOCK_TIME_NONE. */
+/* What was asked of which region of which frame. Times may be GST_CLOCK_TIME_NONE. */
 typedef struct {
   const char *prompt;
+  int prompt_index;
   GstClockTime pts, stream_time, running_time;
   int width, height;
+  GstVideoRectangle region; /* in pixels, within the frame */
 } GstDsvl2Seen;
 
 /* gst_dsvl2_meta_register: makes "dsvl2-result" known as a custom meta without tags, so converters and
  * scalers keep it. Any number of times, from any thread. */
 void gst_dsvl2_meta_register (void);
 
-/* gst_dsvl2_result_to_structure: the structure above, fresh. Free with gst_structure_free (). */
+/* gst_dsvl2_result_to_structure: the structure above, fresh; boxes, which the engine knows in parts of the
+ * region, in parts of the frame. Free with gst_structure_free (). */
 GstStructure *gst_dsvl2_result_to_structure (const Dsvl2Result *result, const GstDsvl2Seen *seen);
 
 /* gst_dsvl2_meta_attach: puts a region of interest for each object and the custom meta on a writable

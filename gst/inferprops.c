@@ -100,6 +100,12 @@ install_question (GObjectClass *c)
       g_param_spec_string ("prompt", "Prompt",
           "What to ask about each frame that is analysed; a change takes effect with the next one",
           "Describe this image.", ANY_TIME));
+  g_object_class_install_property (c, FIELD (prompts),
+      g_param_spec_string ("prompts", "Prompts",
+          "Several questions about each frame instead of the prompt: one a line, or separated by \";\" "
+          "in "
+          "a single line; the frame is looked at once, and each answer is a result of its own",
+          NULL, ANY_TIME));
   g_object_class_install_property (c, FIELD (system_prompt),
       g_param_spec_string ("system-prompt", "System prompt",
           "Instructions that come before the prompt (unset: none)", NULL, ANY_TIME));
@@ -186,10 +192,9 @@ infer_props_install (GObjectClass *c)
           GST_TYPE_STRUCTURE, NOW));
   g_object_class_install_property (c, INFER_PROP_STATS,
       g_param_spec_boxed ("stats", "Statistics",
-          "Since the element was made: frames, analysed, answered, failed, dropped, skipped, "
-          "unchanged, "
-          "tokens, tokens-per-second, and milliseconds of a mean answer: queue-ms, vision-ms, "
-          "prefill-ms, decode-ms",
+          "Since the element was made: frames, of them analysed, dropped, skipped and unchanged; "
+          "questions answered and failed; tokens, tokens-per-second; of a mean answer queue-ms, "
+          "vision-ms, prefill-ms, decode-ms",
           GST_TYPE_STRUCTURE, NOW));
   gst_type_mark_as_plugin_api (mode_get_type (), 0);
   gst_type_mark_as_plugin_api (template_get_type (), 0);
@@ -297,6 +302,7 @@ infer_settings_copy (InferSettings *to, const InferSettings *from)
   to->isa = g_strdup (from->isa);
   to->prompt = g_strdup (from->prompt);
   to->system_prompt = g_strdup (from->system_prompt);
+  to->prompts = g_strdup (from->prompts);
 }
 
 void
@@ -307,6 +313,7 @@ infer_settings_clear (InferSettings *s)
   g_clear_pointer (&s->isa, g_free);
   g_clear_pointer (&s->prompt, g_free);
   g_clear_pointer (&s->system_prompt, g_free);
+  g_clear_pointer (&s->prompts, g_free);
 }
 
 /* --- what some of them mean --- */
@@ -321,6 +328,28 @@ infer_settings_handover (const InferSettings *s, gboolean upstream_live)
     .hold = s->hold,
     .max_age = s->max_age,
     .max_queue = s->max_queue };
+}
+
+char **
+infer_prompts (const InferSettings *s)
+{
+  g_autoptr (GStrvBuilder) prompts = g_strv_builder_new ();
+  g_autofree char *text = g_utf8_make_valid (s->prompts != NULL ? s->prompts : "", -1);
+  g_auto (GStrv) parts = g_strsplit (text, strchr (text, '\n') != NULL ? "\n" : ";", -1);
+  guint n = 0;
+
+  for (char **part = parts; *part != NULL; part++) {
+    if (*g_strstrip (*part)) {
+      g_strv_builder_add (prompts, *part);
+      n++;
+    }
+  }
+  if (n == 0) {
+    g_autofree char *prompt = g_utf8_make_valid (s->prompt != NULL ? s->prompt : "", -1);
+
+    g_strv_builder_add (prompts, prompt);
+  }
+  return g_strv_builder_end (prompts);
 }
 
 /* The question is about the frame: without a mark for it, it comes first. */

@@ -69,12 +69,52 @@ mapped_free (gpointer data)
   g_free (m);
 }
 
+/* A stretch of a side: its begin goes to a multiple of 2^shift, both ends into 0 … size. */
+static void
+align_side (gint *begin, gint *length, int size, guint shift)
+{
+  const gint64 end = CLAMP ((gint64) *begin + *length, 1, size);
+
+  *begin = CLAMP (*begin, 0, (gint) end - 1) >> shift << shift;
+  *length = (gint) end - *begin;
+}
+
+void
+gst_dsvl2_picture_align (const GstVideoInfo *info, GstVideoRectangle *region)
+{
+  guint shift_x = 0, shift_y = 0;
+
+  for (guint i = 0; i < GST_VIDEO_INFO_N_COMPONENTS (info); i++) {
+    shift_x = MAX (shift_x, GST_VIDEO_FORMAT_INFO_W_SUB (info->finfo, i));
+    shift_y = MAX (shift_y, GST_VIDEO_FORMAT_INFO_H_SUB (info->finfo, i));
+  }
+  align_side (&region->x, &region->w, GST_VIDEO_INFO_WIDTH (info), shift_x);
+  align_side (&region->y, &region->h, GST_VIDEO_INFO_HEIGHT (info), shift_y);
+}
+
+/* The byte of a mapped plane where the region begins. */
+static const guint8 *
+plane_at (const GstVideoFrame *frame, guint plane, const GstVideoRectangle *region)
+{
+  const GstVideoFormatInfo *f = frame->info.finfo;
+  gint component[GST_VIDEO_MAX_COMPONENTS];
+  gssize x, y;
+
+  gst_video_format_info_component (f, plane, component);
+  x = region->x >> GST_VIDEO_FORMAT_INFO_W_SUB (f, component[0]);
+  y = region->y >> GST_VIDEO_FORMAT_INFO_H_SUB (f, component[0]);
+  return (const guint8 *) GST_VIDEO_FRAME_PLANE_DATA (frame, plane) +
+         y * GST_VIDEO_FRAME_PLANE_STRIDE (frame, plane) +
+         x * GST_VIDEO_FORMAT_INFO_PSTRIDE (f, component[0]);
+}
+
 Dsvl2Picture *
-gst_dsvl2_picture_new (GstBuffer *buffer, const GstVideoInfo *info, GError **error)
+gst_dsvl2_picture_new (GstBuffer *buffer, const GstVideoInfo *info, const GstVideoRectangle *region,
+    GError **error)
 {
   Mapped *m = g_new0 (Mapped, 1);
-  Dsvl2Frame f = { .width = GST_VIDEO_INFO_WIDTH (info),
-    .height = GST_VIDEO_INFO_HEIGHT (info),
+  Dsvl2Frame f = { .width = region->w,
+    .height = region->h,
     .matrix = matrix_of (&info->colorimetry),
     .full_range = info->colorimetry.range == GST_VIDEO_COLOR_RANGE_0_255 };
   Dsvl2Picture *picture;
@@ -88,13 +128,13 @@ gst_dsvl2_picture_new (GstBuffer *buffer, const GstVideoInfo *info, GError **err
     g_set_error (error, DSVL2_ERROR, DSVL2_ERROR_PICTURE,
         "A %s buffer of %" G_GSIZE_FORMAT " bytes cannot be read as a frame of %d×%d",
         gst_video_format_to_string (GST_VIDEO_INFO_FORMAT (info)), gst_buffer_get_size (buffer),
-        f.width, f.height);
+        GST_VIDEO_INFO_WIDTH (info), GST_VIDEO_INFO_HEIGHT (info));
     gst_buffer_unref (m->buffer);
     g_free (m);
     return NULL;
   }
   for (guint i = 0; i < GST_VIDEO_FRAME_N_PLANES (&m->frame) && i < G_N_ELEMENTS (f.plane); i++) {
-    f.plane[i] = GST_VIDEO_FRAME_PLANE_DATA (&m->frame, i);
+    f.plane[i] = plane_at (&m->frame, i, region);
     f.stride[i] = GST_VIDEO_FRAME_PLANE_STRIDE (&m->frame, i);
   }
   picture = dsvl2_picture_new (&f, mapped_free, m, error);

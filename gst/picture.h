@@ -18,10 +18,16 @@
       "," GST_CAPS_FEATURE_META_GST_VIDEO_OVERLAY_COMPOSITION,                                         \
       GST_DSVL2_FORMATS)
 
-/* gst_dsvl2_picture_new: a picture that reads the buffer's memory in place, at the strides that its
- * GstVideoMeta says, and keeps that memory as it is until it is freed. The buffer itself stays writable:
- * whoever writes to its pixels meanwhile gets a copy of them.
+/* gst_dsvl2_picture_align: makes a region one that a picture can be of: within the frame, at least a pixel
+ * wide and high, and beginning where the format's subsampled components have a sample of their own (at
+ * even columns and rows of I420), so it may begin a little before. */
+void gst_dsvl2_picture_align (const GstVideoInfo *info, GstVideoRectangle *region);
+
+/* gst_dsvl2_picture_new: a picture of a region of a frame, aligned as above, that reads the buffer's memory
+ * in place, at the strides that its GstVideoMeta says, and keeps that memory as it is until it is freed.
+ * The buffer itself stays writable: whoever writes to its pixels meanwhile gets a copy of them.
  * Errors: DSVL2_ERROR_PICTURE. Free with dsvl2_picture_unref (). */
-Dsvl2Picture *gst_dsvl2_picture_new (GstBuffer *buffer, const GstVideoInfo *info, GError **error);
+Dsvl2Picture *gst_dsvl2_picture_new (GstBuffer *buffer, const GstVideoInfo *info,
+    const GstVideoRectangle *region, GError **error);
 
 #endif

@@ -8,22 +8,21 @@
 #ifndef GST_DSVL2_QUESTIONS_H
 #define GST_DSVL2_QUESTIONS_H
 
-#include <gst/video/video.h>
+#include "asking.h"
 #include "handover.h"
-#include "inferprops.h"
 
 typedef struct _Questions Questions;
 
 /* What the owner hears. Both may be called by the engine's worker, without any lock. */
 typedef struct {
-  /* An answer, once, in the order of frames: with its first frame; of a live stream at once, because
-   * no frame may follow. */
+  /* A result, once, in the order of frames and of prompts: with its first frame; of a live stream when
+   * all questions about its frame have ended, because no frame may follow. */
   void (*answered) (gpointer owner, const GstStructure *result);
-  /* A frame that goes without an answer: the first of its kind since the last answer. */
+  /* A question without an answer: each message once until all questions about a frame are answered. */
   void (*failed) (gpointer owner, const GError *error);
 } QuestionsFuncs;
 
-/* questions_new: flushing, without an engine. Each question that is open holds a reference to `owner`. */
+/* questions_new: flushing, without an engine. A frame that is asked about holds a reference to `owner`. */
 Questions *questions_new (GObject *owner, const QuestionsFuncs *funcs);
 void questions_free (Questions *q);
 
@@ -46,9 +45,10 @@ guint64 questions_push (Questions *q, GstBuffer *frame, HandoverDue due);
 void questions_demand (Questions *q);
 /* questions_renew: what will be asked is not what was asked before. */
 void questions_renew (Questions *q);
-/* questions_ask: asks the engine about the frame that was just pushed. */
-void questions_ask (Questions *q, guint64 ticket, GstBuffer *frame, const GstVideoInfo *info,
-    const GstSegment *segment, const InferSettings *settings);
+/* questions_ask: asks the engine each prompt about each region of the frame that was just pushed. Its
+ * answer is there when all of these questions have ended. */
+void questions_ask (Questions *q, guint64 ticket, const AskingFrame *frame,
+    const InferSettings *settings);
 
 /* questions_next: the next frame that may go on, with the metadata of the answer that belongs on it, or
  * NULL when it takes another frame first. With `drain` it waits instead. `delay` is how long the frame

@@ -24,7 +24,8 @@ struct _Dsvl2Engine {
 
 struct _Dsvl2Request {
   gatomicrefcount refs;
-  Dsvl2Picture *picture;
+  int n_pictures;
+  Dsvl2Picture *pictures[FAKE_MESSAGES];
   Dsvl2DoneFunc done;
   gpointer user_data;
   gboolean cancelled, ended;
@@ -40,9 +41,9 @@ static struct {
   char *all_label;
   gboolean all;
   char *refusal;
-  guint n_asked, n_cancelled;
+  guint n_cancelled;
   int n_alive;
-  FakeAsk last;
+  GPtrArray *asks; /* FakeAsk */
 } fake;
 
 GQuark
@@ -271,21 +272,42 @@ checksum (const Dsvl2Frame *f)
 }
 
 static void
+asked_free (gpointer data)
+{
+  FakeAsk *asked = data;
+
+  for (int i = 0; i < asked->n_messages; i++)
+    g_free (asked->texts[i]);
+  g_free (asked);
+}
+
+static void
 remember (const Dsvl2Ask *ask)
 {
-  const int user = ask->n_messages - 1;
+  FakeAsk *asked = g_new0 (FakeAsk, 1);
 
-  g_free (fake.last.system);
-  g_free (fake.last.question);
-  fake.last = (FakeAsk){ .system = user > 0 ? g_strdup (ask->messages[0].text) : NULL,
-    .question = g_strdup (ask->messages[user].text),
+  g_assert_cmpint (ask->n_messages, <=, FAKE_MESSAGES);
+  g_assert_cmpint (ask->n_pictures, <=, FAKE_MESSAGES);
+  *asked = (FakeAsk){ .n_messages = ask->n_messages,
     .n_pictures = ask->n_pictures,
-    .frame = ask->pictures[0]->frame,
-    .checksum = checksum (&ask->pictures[0]->frame),
+    .frame = ask->pictures[ask->n_pictures - 1]->frame,
     .sampling = ask->sampling,
     .cropping = ask->cropping,
     .max_tiles = ask->max_tiles };
-  fake.n_asked++;
+  asked->checksum = checksum (&asked->frame);
+  for (int i = 0; i < ask->n_messages; i++) {
+    asked->roles[i] = ask->messages[i].role;
+    asked->texts[i] = g_strdup (ask->messages[i].text);
+  }
+  for (int i = 0; i < ask->n_pictures; i++) {
+    asked->pictures[i] = ask->pictures[i];
+    asked->frames[i] = ask->pictures[i]->frame;
+  }
+  asked->system = asked->roles[0] == DSVL2_ROLE_SYSTEM ? asked->texts[0] : NULL;
+  asked->question = asked->texts[ask->n_messages - 1];
+  if (fake.asks == NULL)
+    fake.asks = g_ptr_array_new_with_free_func (asked_free);
+  g_ptr_array_add (fake.asks, asked);
 }
 
 static void
@@ -319,7 +341,9 @@ dsvl2_engine_submit (Dsvl2Engine *engine, const Dsvl2Ask *ask, GError **error)
     request = g_new0 (Dsvl2Request, 1);
     g_atomic_ref_count_init (&request->refs);
     g_atomic_ref_count_inc (&request->refs);
-    request->picture = dsvl2_picture_ref (ask->pictures[0]);
+    request->n_pictures = ask->n_pictures;
+    for (int i = 0; i < ask->n_pictures; i++)
+      request->pictures[i] = dsvl2_picture_ref (ask->pictures[i]);
     request->done = ask->done;
     request->user_data = ask->user_data;
     alive (1);
@@ -349,7 +373,8 @@ dsvl2_request_unref (Dsvl2Request *request)
 {
   if (!g_atomic_ref_count_dec (&request->refs))
     return;
-  dsvl2_picture_unref (request->picture);
+  for (int i = 0; i < request->n_pictures; i++)
+    dsvl2_picture_unref (request->pictures[i]);
   for (int i = 0; i < request->result.n_objects; i++)
     g_free (request->result.objects[i].label);
   g_free ((gpointer) request->result.objects);
@@ -396,9 +421,8 @@ fake_reset (void)
   fake.all = FALSE;
   g_clear_pointer (&fake.all_label, g_free);
   g_clear_pointer (&fake.refusal, g_free);
-  g_clear_pointer (&fake.last.system, g_free);
-  g_clear_pointer (&fake.last.question, g_free);
-  fake.n_asked = fake.n_cancelled = 0;
+  g_clear_pointer (&fake.asks, g_ptr_array_unref);
+  fake.n_cancelled = 0;
   g_mutex_unlock (&fake.lock);
 }
 
@@ -421,15 +445,15 @@ fake_wait_open (guint n)
   g_mutex_unlock (&fake.lock);
 }
 
-/* Waits for an open request, and for the worker to have called back. */
+/* Waits for the n-th open request, and for the worker to have called back. */
 static void
-answer (const char *text, const Dsvl2Object *objects, int n_objects, const char *failure)
+answer (guint n, const char *text, const Dsvl2Object *objects, int n_objects, const char *failure)
 {
   Dsvl2Request *request;
 
-  fake_wait_open (1);
+  fake_wait_open (n + 1);
   g_mutex_lock (&fake.lock);
-  request = g_queue_peek_head (&fake.open);
+  request = g_queue_peek_nth (&fake.open, n);
   dsvl2_request_ref (request);
   if (failure != NULL)
     request->result.error = g_error_new_literal (DSVL2_ERROR, DSVL2_ERROR_DEVICE, failure);
@@ -444,13 +468,19 @@ answer (const char *text, const Dsvl2Object *objects, int n_objects, const char 
 void
 fake_answer (const char *text, const Dsvl2Object *objects, int n_objects)
 {
-  answer (text, objects, n_objects, NULL);
+  answer (0, text, objects, n_objects, NULL);
+}
+
+void
+fake_answer_nth (guint n, const char *text)
+{
+  answer (n, text, NULL, 0, NULL);
 }
 
 void
 fake_fail (const char *message)
 {
-  answer (NULL, NULL, 0, message);
+  answer (0, NULL, NULL, 0, message);
 }
 
 void
@@ -481,7 +511,12 @@ fake_n_open (void)
 guint
 fake_n_asked (void)
 {
-  return number (&fake.n_asked);
+  guint n;
+
+  g_mutex_lock (&fake.lock);
+  n = fake.asks != NULL ? fake.asks->len : 0;
+  g_mutex_unlock (&fake.lock);
+  return n;
 }
 
 guint
@@ -497,7 +532,26 @@ fake_n_alive (void)
 }
 
 const FakeAsk *
+fake_nth_ask (guint n)
+{
+  const FakeAsk *asked;
+
+  g_mutex_lock (&fake.lock);
+  g_assert_nonnull (fake.asks);
+  g_assert_cmpuint (n, <, fake.asks->len);
+  asked = g_ptr_array_index (fake.asks, n);
+  g_mutex_unlock (&fake.lock);
+  return asked;
+}
+
+const FakeAsk *
 fake_last_ask (void)
 {
-  return &fake.last;
+  return fake_nth_ask (fake_n_asked () - 1);
+}
+
+const Dsvl2Frame *
+fake_picture_frame (Dsvl2Picture *picture)
+{
+  return &picture->frame;
 }

@@ -9,12 +9,19 @@
 
 #include "dsvl2.h"
 
-/* What the newest request asked. */
+enum { FAKE_MESSAGES = 16 };
+
+/* What a request asked. */
 typedef struct {
-  char *system, *question;
+  char *system, *question; /* the first message if it is the system's, and the last */
+  int n_messages;
+  Dsvl2Role roles[FAKE_MESSAGES];
+  char *texts[FAKE_MESSAGES];
   int n_pictures;
-  Dsvl2Frame frame;
-  guint32 checksum; /* of the pixels at the time of asking, strides left out */
+  gconstpointer pictures[FAKE_MESSAGES]; /* to be compared; they may be gone */
+  Dsvl2Frame frames[FAKE_MESSAGES];
+  Dsvl2Frame frame; /* of the last picture */
+  guint32 checksum; /* of its pixels at the time of asking, strides left out */
   Dsvl2Sampling sampling;
   Dsvl2Cropping cropping;
   int max_tiles;
@@ -27,6 +34,8 @@ void fake_answer_all (const char *label);
 /* Answers the oldest open request: with a text, or with an error. */
 void fake_answer (const char *text, const Dsvl2Object *objects, int n_objects);
 void fake_fail (const char *message);
+/* Answers the n-th of the open requests. */
+void fake_answer_nth (guint n, const char *text);
 /* Makes the next submission itself fail. */
 void fake_refuse (const char *message);
 /* Waits until so many requests are open. */
@@ -36,6 +45,10 @@ guint fake_n_asked (void);
 guint fake_n_cancelled (void);
 /* Pictures, requests, engines and models that are alive: leaks. */
 int fake_n_alive (void);
+/* The newest request since fake_reset (), and the n-th. */
 const FakeAsk *fake_last_ask (void);
+const FakeAsk *fake_nth_ask (guint n);
+/* The frame that a picture is of. */
+const Dsvl2Frame *fake_picture_frame (Dsvl2Picture *picture);
 
 #endif

@@ -73,12 +73,57 @@ test_label_quarks (void)
 }
 
 static GstStructure *
-structure_of (const Dsvl2Object *objects, int n)
+structure_of_region (const Dsvl2Object *objects, int n, GstVideoRectangle region)
 {
   return gst_dsvl2_result_to_structure (&(Dsvl2Result){ .text = (char *) "x\xff",
                                             .objects = objects,
                                             .n_objects = n },
-      &(GstDsvl2Seen){ .prompt = "?", .pts = GST_CLOCK_TIME_NONE, .width = 100, .height = 50 });
+      &(GstDsvl2Seen){
+          .prompt = "?", .pts = GST_CLOCK_TIME_NONE, .width = 100, .height = 50, .region = region });
+}
+
+static GstStructure *
+structure_of (const Dsvl2Object *objects, int n)
+{
+  return structure_of_region (objects, n, (GstVideoRectangle){ 0, 0, 100, 50 });
+}
+
+/* A box in a region is where it is in the frame. */
+static void
+test_boxes_of_regions (void)
+{
+  static const struct {
+    GstVideoRectangle region;
+    float x0, y0, x1, y1; /* of the box in the region */
+    double in_frame[4];
+  } cases[] = {
+    { { 0, 0, 100, 50 }, 0.25f, 0.5f, 0.75f, 1, { 0.25, 0.5, 0.75, 1 } },
+    { { 20, 10, 40, 20 }, 0, 0, 1, 1, { 0.2, 0.2, 0.6, 0.6 } },
+    { { 20, 10, 40, 20 }, 0.25f, 0.5f, 0.75f, 1, { 0.3, 0.4, 0.5, 0.6 } },
+    { { 60, 30, 40, 20 }, 0.5f, 0.5f, 9, NAN, { 0.8, 0.8, 1, 0.6 } },
+    { { 99, 49, 1, 1 }, 0, 0, 1, 1, { 0.99, 0.98, 1, 1 } },
+  };
+  static const char *const fields[] = { "x_min", "y_min", "x_max", "y_max" };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
+    const Dsvl2Object o = { (char *) "x", cases[i].x0, cases[i].y0, cases[i].x1, cases[i].y1, 1 };
+    g_autoptr (GstStructure) s = structure_of_region (&o, 1, cases[i].region);
+    const GstStructure *d =
+        gst_value_get_structure (gst_value_array_get_value (gst_structure_get_value (s, "objects"), 0));
+    int x, w;
+
+    g_assert_true (gst_structure_get (s, "region-x", G_TYPE_INT, &x, "region-width", G_TYPE_INT, &w,
+        NULL));
+    g_assert_cmpint (x, ==, cases[i].region.x);
+    g_assert_cmpint (w, ==, cases[i].region.w);
+    for (gsize k = 0; k < G_N_ELEMENTS (fields); k++) {
+      double value;
+
+      g_assert_true (gst_structure_get_double (d, fields[k], &value));
+      g_test_message ("region %zu: %s %g", i, fields[k], value);
+      g_assert_cmpfloat_with_epsilon (value, cases[i].in_frame[k], 1e-7);
+    }
+  }
 }
 
 /* Whatever numbers a box has, its region is in the frame and not empty. */
@@ -228,6 +273,7 @@ main (int argc, char **argv)
   test_init (&argc, &argv);
   g_test_add_func ("/meta/clean-text", test_clean_text);
   g_test_add_func ("/meta/boxes", test_boxes);
+  g_test_add_func ("/meta/boxes-of-regions", test_boxes_of_regions);
   g_test_add_func ("/meta/many-objects", test_many_objects);
   g_test_add_func ("/meta/serialise", test_serialise);
   g_test_add_func ("/meta/converters", test_through_converters);

@@ -35,6 +35,18 @@ pipeline_free (GstElement *pipeline)
   gst_object_unref (pipeline);
 }
 
+/* A line about the answer that a message is. */
+static void
+append_answer (GString *answers, GstMessage *m)
+{
+  const GstStructure *s = gst_message_get_structure (m);
+  g_autofree char *objects = gst_value_serialize (gst_structure_get_value (s, "objects"));
+  g_autofree char *text = g_strescape (gst_structure_get_string (s, "text"), NULL);
+
+  g_string_append_printf (answers, "%s %" G_GUINT64_FORMAT " %s %s\n", GST_MESSAGE_SRC_NAME (m),
+      test_uint64 (s, "seen-pts"), text, objects);
+}
+
 /* Runs until EOS. The answers' texts, boxes and frames, a line each: what must be the same every time. */
 static char *
 run (GstElement *pipeline)
@@ -54,14 +66,8 @@ run (GstElement *pipeline)
     g_assert_true (GST_MESSAGE_TYPE (m) == GST_MESSAGE_ELEMENT ||
                    GST_MESSAGE_TYPE (m) == GST_MESSAGE_EOS);
     more = GST_MESSAGE_TYPE (m) != GST_MESSAGE_EOS;
-    if (gst_message_has_name (m, "dsvl2-result")) {
-      const GstStructure *s = gst_message_get_structure (m);
-      g_autofree char *objects = gst_value_serialize (gst_structure_get_value (s, "objects"));
-      g_autofree char *text = g_strescape (gst_structure_get_string (s, "text"), NULL);
-
-      g_string_append_printf (answers, "%s %" G_GUINT64_FORMAT " %s %s\n", GST_MESSAGE_SRC_NAME (m),
-          test_uint64 (s, "seen-pts"), text, objects);
-    }
+    if (gst_message_has_name (m, "dsvl2-result"))
+      append_answer (answers, m);
     gst_message_unref (m);
   }
   return g_string_free (answers, FALSE);
@@ -171,6 +177,50 @@ test_two_elements (void)
   answers = run (pipeline);
   g_assert_cmpuint (lines_of (answers), ==, 8);
   pipeline_free (pipeline);
+}
+
+/* The engine looks once at a frame, however many prompts there are, and answers each as if it were alone. */
+static void
+test_prompts (void)
+{
+  static const char *const alone[] = { "prompt=\"What is it?\"", "prompt=\"find cats\"", "prompt=x" };
+  GstElement *pipeline =
+      pipeline_new (SOURCE, "name=infer prompts=\"What is it?;find cats;x\"", "fakesink");
+  g_autoptr (GstElement) infer = gst_bin_get_by_name (GST_BIN (pipeline), "infer");
+  g_autoptr (GstBus) bus = gst_element_get_bus (pipeline);
+  int tiles[3] = { 0 }, cached[3] = { 0 };
+  GString *answers[3];
+
+  for (int i = 0; i < 3; i++)
+    answers[i] = g_string_new (NULL);
+  gst_element_set_state (pipeline, GST_STATE_PLAYING);
+  for (int n = 0; n < 12; n++) {
+    g_autoptr (GstMessage) m = gst_bus_timed_pop_filtered (bus, 30 * GST_SECOND, GST_MESSAGE_ELEMENT);
+    const GstStructure *s = gst_message_get_structure (m);
+    int index, t, c;
+
+    g_assert_true (gst_structure_get (s, "prompt-index", G_TYPE_INT, &index, "tiles", G_TYPE_INT, &t,
+        "cached-tokens", G_TYPE_INT, &c, NULL));
+    g_assert_cmpint (index, ==, n % 3);
+    tiles[index] += t;
+    cached[index] += c;
+    append_answer (answers[index], m);
+  }
+  g_test_message ("tiles of each prompt: %d, %d, %d; tokens from the cache: %d, %d, %d", tiles[0],
+      tiles[1], tiles[2], cached[0], cached[1], cached[2]);
+  g_assert_cmpint (tiles[0], >, 0);
+  g_assert_cmpint (tiles[1] + tiles[2], ==, 0);
+  g_assert_cmpint (cached[1], >, 0);
+  g_assert_cmpint (cached[2], >, 0);
+  pipeline_free (pipeline);
+
+  for (int i = 0; i < 3; i++) {
+    g_autofree char *properties = g_strconcat ("name=infer ", alone[i], NULL);
+    g_autofree char *single = run_once (SOURCE, properties, "fakesink");
+
+    g_assert_cmpstr (single, ==, answers[i]->str);
+    g_string_free (answers[i], TRUE);
+  }
 }
 
 /* --- interruptions --- */
@@ -370,6 +420,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   gst_init (&argc, &argv);
   g_test_add_func ("/pipeline/every-frame-is-answered", test_every_frame_is_answered);
+  g_test_add_func ("/pipeline/prompts", test_prompts);
   g_test_add_func ("/pipeline/formats", test_formats_run);
   g_test_add_func ("/pipeline/state-cycles", test_state_cycles);
   g_test_add_func ("/pipeline/two-elements", test_two_elements);

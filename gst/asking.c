@@ -1,0 +1,320 @@
+/* dsvl2: the questions about one frame, from their submission until all of them have ended
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "asking.h"
+#include "gstdsvl2meta.h"
+#include "picture.h"
+
+/* One prompt about one region: what the engine gives back with its answer. */
+typedef struct {
+  Asking *asking;
+  char *prompt;
+  GstDsvl2Seen seen;
+  guint region;
+  Dsvl2Request *request; /* while it is open */
+  GstStructure *result;
+  gboolean ended;
+} Question;
+
+struct _Asking {
+  gatomicrefcount refs; /* each open question has one */
+  AskingFuncs funcs;
+  gpointer owner;
+  guint64 ticket;
+
+  GMutex lock; /* of what follows; not held while anybody is called */
+  guint n_open;
+  gboolean cancelled;
+  AskingSum sum;
+  guint n_regions, n_questions;
+  Question *questions;
+};
+
+static GstVideoRectangle
+whole_frame (const GstVideoInfo *info)
+{
+  return (GstVideoRectangle){ 0, 0, GST_VIDEO_INFO_WIDTH (info), GST_VIDEO_INFO_HEIGHT (info) };
+}
+
+static guint
+count_regions (const AskingFrame *frame)
+{
+  return frame->regions != NULL ? frame->regions->len : 1;
+}
+
+static GstVideoRectangle
+nth_region (const AskingFrame *frame, guint n)
+{
+  GstVideoRectangle region = whole_frame (frame->info);
+
+  if (frame->regions != NULL)
+    region = g_array_index (frame->regions, GstVideoRectangle, n);
+  gst_dsvl2_picture_align (frame->info, &region);
+  return region;
+}
+
+Asking *
+asking_new (guint64 ticket, const AskingFrame *frame, const InferSettings *settings,
+    const AskingFuncs *funcs, gpointer owner)
+{
+  const GstClockTime pts = GST_BUFFER_PTS (frame->frame);
+  g_auto (GStrv) prompts = infer_prompts (settings);
+  Asking *asking = g_new0 (Asking, 1);
+
+  g_atomic_ref_count_init (&asking->refs);
+  g_mutex_init (&asking->lock);
+  asking->funcs = *funcs;
+  asking->owner = owner;
+  asking->ticket = ticket;
+  asking->n_regions = count_regions (frame);
+  asking->n_questions = g_strv_length (prompts) * asking->n_regions;
+  asking->questions = g_new0 (Question, asking->n_questions);
+  for (guint i = 0; i < asking->n_questions; i++) {
+    Question *q = &asking->questions[i];
+
+    q->asking = asking;
+    q->prompt = g_strdup (prompts[i / asking->n_regions]);
+    q->region = i % asking->n_regions;
+    q->seen = (GstDsvl2Seen){ .prompt = q->prompt,
+      .prompt_index = (int) (i / asking->n_regions),
+      .pts = pts,
+      .stream_time = gst_segment_to_stream_time (frame->segment, GST_FORMAT_TIME, pts),
+      .running_time = gst_segment_to_running_time (frame->segment, GST_FORMAT_TIME, pts),
+      .width = GST_VIDEO_INFO_WIDTH (frame->info),
+      .height = GST_VIDEO_INFO_HEIGHT (frame->info),
+      .region = nth_region (frame, q->region) };
+  }
+  return asking;
+}
+
+Asking *
+asking_ref (Asking *asking)
+{
+  g_atomic_ref_count_inc (&asking->refs);
+  return asking;
+}
+
+void
+asking_unref (Asking *asking)
+{
+  if (!g_atomic_ref_count_dec (&asking->refs))
+    return;
+  for (guint i = 0; i < asking->n_questions; i++) {
+    g_free (asking->questions[i].prompt);
+    g_clear_pointer (&asking->questions[i].result, gst_structure_free);
+    g_clear_pointer (&asking->questions[i].request, dsvl2_request_unref);
+  }
+  g_free (asking->questions);
+  g_mutex_clear (&asking->lock);
+  g_free (asking);
+}
+
+/* --- ends --- */
+
+static void
+count (AskingSum *sum, const Dsvl2Result *r)
+{
+  const AskingSum one = { .answered = 1,
+    .tokens = (guint64) r->n_tokens,
+    .prompt_tokens = (guint64) r->n_prompt_tokens,
+    .cached_tokens = (guint64) r->n_cached_tokens,
+    .queue_us = r->queue_us,
+    .vision_us = r->vision_us,
+    .prefill_us = r->prefill_us,
+    .decode_us = r->decode_us };
+
+  asking_sum_add (sum, &one);
+}
+
+/* Takes a question's end: a result, with what it took, or an error, or neither when it was cancelled. */
+static void
+end_question (Question *q, GstStructure *structure, const Dsvl2Result *result, const GError *error)
+{
+  Asking *asking = q->asking;
+  g_autoptr (Dsvl2Request) request = NULL;
+  gboolean last;
+
+  if (error != NULL)
+    asking->funcs.failed (asking->owner, error);
+  g_mutex_lock (&asking->lock);
+  q->ended = TRUE;
+  q->result = structure;
+  request = g_steal_pointer (&q->request);
+  if (structure != NULL)
+    count (&asking->sum, result);
+  asking->sum.failed += error != NULL;
+  last = --asking->n_open == 0;
+  g_mutex_unlock (&asking->lock);
+  if (last)
+    asking->funcs.ended (asking->owner, asking);
+  asking_unref (asking);
+}
+
+/* From the engine's worker. */
+static void
+question_done (Dsvl2Request *request, const Dsvl2Result *result, gpointer user_data)
+{
+  Question *q = user_data;
+  const gboolean answered =
+      result->finish == DSVL2_FINISH_STOP || result->finish == DSVL2_FINISH_LENGTH;
+
+  end_question (q, answered ? gst_dsvl2_result_to_structure (result, &q->seen) : NULL, result,
+      result->finish == DSVL2_FINISH_ERROR ? result->error : NULL);
+}
+
+/* --- asking --- */
+
+static Dsvl2Request *
+submit (Question *q, Dsvl2Engine *engine, Dsvl2Picture *picture, const InferSettings *s, GError **error)
+{
+  g_autofree char *text = infer_question (q->prompt, s->prompt_template);
+  const gboolean system = s->system_prompt != NULL && *s->system_prompt;
+  const Dsvl2Message messages[] = { { DSVL2_ROLE_SYSTEM, s->system_prompt },
+    { DSVL2_ROLE_USER, text } };
+
+  return dsvl2_engine_submit (engine,
+      &(Dsvl2Ask){ .messages = system ? messages : messages + 1,
+          .n_messages = system ? 2 : 1,
+          .pictures = &picture,
+          .n_pictures = 1,
+          .cropping = s->cropping,
+          .max_tiles = s->max_tiles,
+          .sampling = { .temperature = s->temperature,
+              .top_p = s->top_p,
+              .top_k = s->top_k,
+              .repetition_penalty = s->repetition_penalty,
+              .seed = s->seed,
+              .max_new_tokens = s->max_new_tokens },
+          .done = question_done,
+          .user_data = q },
+      error);
+}
+
+/* Keeps the request of a question so that it can be cancelled, unless it has ended by now. */
+static void
+keep_request (Question *q, Dsvl2Request *request)
+{
+  gboolean cancelled;
+
+  g_mutex_lock (&q->asking->lock);
+  if (!q->ended)
+    q->request = dsvl2_request_ref (request);
+  cancelled = q->asking->cancelled;
+  g_mutex_unlock (&q->asking->lock);
+  if (cancelled)
+    dsvl2_request_cancel (request);
+}
+
+static void
+ask (Question *q, Dsvl2Engine *engine, Dsvl2Picture *picture, const GError *no_picture,
+    const InferSettings *settings)
+{
+  g_autoptr (Dsvl2Request) request = NULL;
+  g_autoptr (GError) error = NULL;
+
+  if (picture != NULL)
+    request = submit (q, engine, picture, settings, &error);
+  if (request != NULL)
+    keep_request (q, request);
+  else
+    end_question (q, NULL, NULL, picture != NULL ? error : no_picture);
+}
+
+static void
+drop_picture (gpointer picture)
+{
+  if (picture != NULL)
+    dsvl2_picture_unref (picture);
+}
+
+void
+asking_submit (Asking *asking, Dsvl2Engine *engine, const AskingFrame *frame,
+    const InferSettings *settings)
+{
+  g_autoptr (GPtrArray) pictures = g_ptr_array_new_with_free_func (drop_picture);
+  g_autoptr (Asking) self = asking_ref (asking);
+  g_autoptr (GError) error = NULL;
+
+  if (asking->n_questions == 0) {
+    asking->funcs.ended (asking->owner, asking);
+    return;
+  }
+  for (guint i = 0; i < asking->n_regions; i++)
+    g_ptr_array_add (pictures, gst_dsvl2_picture_new (frame->frame, frame->info,
+                                   &asking->questions[i].seen.region, error == NULL ? &error : NULL));
+  asking->n_open = asking->n_questions;
+  for (guint i = 0; i < asking->n_questions; i++)
+    asking_ref (asking);
+  for (guint i = 0; i < asking->n_questions; i++) {
+    Question *q = &asking->questions[i];
+
+    ask (q, engine, g_ptr_array_index (pictures, q->region), error, settings);
+  }
+}
+
+void
+asking_cancel (Asking *asking)
+{
+  g_autoptr (GPtrArray) requests =
+      g_ptr_array_new_with_free_func ((GDestroyNotify) dsvl2_request_unref);
+
+  g_mutex_lock (&asking->lock);
+  asking->cancelled = TRUE;
+  for (guint i = 0; i < asking->n_questions; i++)
+    if (asking->questions[i].request != NULL)
+      g_ptr_array_add (requests, dsvl2_request_ref (asking->questions[i].request));
+  g_mutex_unlock (&asking->lock);
+  for (guint i = 0; i < requests->len; i++)
+    dsvl2_request_cancel (g_ptr_array_index (requests, i));
+}
+
+/* --- what came of it --- */
+
+guint64
+asking_get_ticket (const Asking *asking)
+{
+  return asking->ticket;
+}
+
+gboolean
+asking_was_cancelled (Asking *asking)
+{
+  gboolean cancelled;
+
+  g_mutex_lock (&asking->lock);
+  cancelled = asking->cancelled;
+  g_mutex_unlock (&asking->lock);
+  return cancelled;
+}
+
+GPtrArray *
+asking_get_results (Asking *asking)
+{
+  GPtrArray *results = g_ptr_array_new_with_free_func ((GDestroyNotify) gst_structure_free);
+
+  for (guint i = 0; i < asking->n_questions; i++)
+    if (asking->questions[i].result != NULL)
+      g_ptr_array_add (results, g_steal_pointer (&asking->questions[i].result));
+  if (results->len == 0)
+    g_clear_pointer (&results, g_ptr_array_unref);
+  return results;
+}
+
+const AskingSum *
+asking_get_sum (const Asking *asking)
+{
+  return &asking->sum;
+}
+
+void
+asking_sum_add (AskingSum *sum, const AskingSum *more)
+{
+  sum->answered += more->answered;
+  sum->failed += more->failed;
+  sum->tokens += more->tokens;
+  sum->prompt_tokens += more->prompt_tokens;
+  sum->cached_tokens += more->cached_tokens;
+  sum->queue_us += more->queue_us;
+  sum->vision_us += more->vision_us;
+  sum->prefill_us += more->prefill_us;
+  sum->decode_us += more->decode_us;
+}

@@ -1,0 +1,61 @@
+/* dsvl2: the questions about one frame, from their submission until all of them have ended
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Each prompt is asked about each region: a picture is made of a region once, and all questions about it
+ * share it, so that the engine encodes it once. Results keep the order of the prompts, and for one prompt
+ * that of the regions. A question that fails takes none of the others with it. */
+#ifndef GST_DSVL2_ASKING_H
+#define GST_DSVL2_ASKING_H
+
+#include <gst/video/video.h>
+#include "inferprops.h"
+
+typedef struct _Asking Asking;
+
+/* Both come from the engine's worker, or from asking_submit () for what could not be submitted; without
+ * any lock. */
+typedef struct {
+  void (*failed) (gpointer owner, const GError *error);
+  /* All questions have ended: the last that is heard of it. */
+  void (*ended) (gpointer owner, Asking *asking);
+} AskingFuncs;
+
+/* What is asked about: a frame, or regions of it, with the segment that its times are of. */
+typedef struct {
+  GstBuffer *frame;
+  const GstVideoInfo *info;
+  const GstSegment *segment;
+  const GArray *regions; /* of GstVideoRectangle in pixels; NULL: one, the whole frame */
+} AskingFrame;
+
+/* What the answers to one frame took. */
+typedef struct {
+  guint64 answered, failed; /* questions */
+  guint64 tokens, prompt_tokens, cached_tokens;
+  gint64 queue_us, vision_us, prefill_us, decode_us;
+} AskingSum;
+
+/* asking_new: not submitted yet. `ticket` is the caller's. Free with asking_unref (). */
+Asking *asking_new (guint64 ticket, const AskingFrame *frame, const InferSettings *settings,
+    const AskingFuncs *funcs, gpointer owner);
+Asking *asking_ref (Asking *asking);
+void asking_unref (Asking *asking);
+
+/* asking_submit: asks the engine, once; `ended` may come before this returns. The owner must outlive it. */
+void asking_submit (Asking *asking, Dsvl2Engine *engine, const AskingFrame *frame,
+    const InferSettings *settings);
+/* asking_cancel: ends what is open, and what is submitted later, soon. From any thread. */
+void asking_cancel (Asking *asking);
+
+guint64 asking_get_ticket (const Asking *asking);
+
+/* When it has ended: */
+gboolean asking_was_cancelled (Asking *asking);
+/* The "dsvl2-result" structures; NULL where there is none. Free with g_ptr_array_unref (). */
+GPtrArray *asking_get_results (Asking *asking);
+const AskingSum *asking_get_sum (const Asking *asking);
+void asking_sum_add (AskingSum *sum, const AskingSum *more);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Asking, asking_unref)
+
+#endif
