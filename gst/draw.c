@@ -1,56 +1,65 @@
-/* dsvl2: boxes, labels and a caption as a picture over the video
+/* dsvl2: a scene as a picture over the video: what goes where, in which letters and colours
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "draw.h"
-#include "gstdsvl2meta.h"
-#include <pango/pangocairo.h>
+#include "paint.h"
 #include <math.h>
 
-typedef struct {
-  double x, y, w, h;
-} Rect;
+enum {
+  MAX_PIECES = 64, /* where somebody else shows them: each may be a texture */
+  MAX_PIECES_BLENDED = 4096,
+  MAX_LAYOUTS = 256, /* texts of tags that are remembered */
+};
 
-typedef struct {
-  Rect at;
-  char *text; /* of its tag, or NULL */
-  guint32 colour;
-} Box;
+/* Letters of a tag and of the panel are a part of the frame's shorter side: no smaller than can be read, and no
+ * larger than frames beyond 4K need. */
+static const double tag_part = 1.0 / 38, caption_part = 1.0 / 29;
+static const double tag_least = 11, caption_least = 12, side_most = 2400;
 
 struct _Drawing {
   PangoContext *pango;
-  GstVideoInfo info;
-  int width, height;
-  gboolean yuv; /* the picture is AYUV, as the frames are YCbCr */
-  DrawStyle style;
-  GArray *boxes; /* of Box */
-  GString *caption;
+  GHashTable *layouts; /* a tag's text → PangoLayout, all for one version of the settings and size */
+  guint layouts_version;
+  double layouts_width, layouts_unit;
+  Palette *palette;
   GString *key, *drawn_key; /* all that the picture depends on, as text: now, and when it was drawn */
+  GString *said;            /* the captions that `at_top` was decided for */
+  gboolean at_top;
   GstVideoOverlayComposition *picture;
   guint count;
 };
 
-/* Colours that are told apart on any scene, each with dark text on it. 0xRRGGBB. */
-static const guint32 palette[] = { 0x4cc9f0, 0xffd166, 0x80ed99, 0xff8fa3, 0xc8b6ff, 0xffa94d, 0x5eead4,
-  0xf0abfc, 0xd9f99d, 0x93c5fd, 0xfca5a5, 0xfde047 };
-
-static void
-box_clear (gpointer box)
-{
-  g_free (((Box *) box)->text);
-}
+/* The picture while it is being laid out. */
+typedef struct {
+  Drawing *d;
+  const Scene *scene;
+  const DrawFor *target;
+  double par;
+  Rect frame; /* as it is seen: pixels of the height */
+  double unit;
+  GArray *items; /* of Item */
+  Rect panel;
+} Page;
 
 Drawing *
 drawing_new (void)
 {
   Drawing *d = g_new0 (Drawing, 1);
   PangoFontMap *fonts = pango_cairo_font_map_new ();
+  cairo_font_options_t *options = cairo_font_options_create ();
 
   d->pango = pango_font_map_create_context (fonts);
   g_object_unref (fonts);
-  d->boxes = g_array_new (FALSE, FALSE, sizeof (Box));
-  g_array_set_clear_func (d->boxes, box_clear);
-  d->caption = g_string_new (NULL);
+  /* Texts are measured before there is a surface, and pixels need not be square. */
+  cairo_font_options_set_antialias (options, CAIRO_ANTIALIAS_GRAY);
+  cairo_font_options_set_hint_style (options, CAIRO_HINT_STYLE_SLIGHT);
+  cairo_font_options_set_hint_metrics (options, CAIRO_HINT_METRICS_OFF);
+  pango_cairo_context_set_font_options (d->pango, options);
+  cairo_font_options_destroy (options);
+  d->layouts = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_object_unref);
+  d->palette = palette_new ();
   d->key = g_string_new (NULL);
   d->drawn_key = g_string_new (NULL);
+  d->said = g_string_new (NULL);
   return d;
 }
 
@@ -60,12 +69,12 @@ drawing_free (Drawing *d)
   if (d == NULL)
     return;
   g_clear_pointer (&d->picture, gst_video_overlay_composition_unref);
+  g_hash_table_unref (d->layouts);
   g_object_unref (d->pango);
-  g_array_unref (d->boxes);
-  g_string_free (d->caption, TRUE);
+  palette_free (d->palette);
   g_string_free (d->key, TRUE);
   g_string_free (d->drawn_key, TRUE);
-  g_free (d->style.font);
+  g_string_free (d->said, TRUE);
   g_free (d);
 }
 
@@ -75,359 +84,364 @@ drawing_get_count (const Drawing *d)
   return d->count;
 }
 
-/* --- what is to be seen --- */
+/* --- texts --- */
 
-void
-drawing_begin (Drawing *d, const GstVideoInfo *info, gboolean blend, const DrawStyle *style)
+static PangoFontDescription *
+font_new (const char *name, double pixels)
 {
-  g_free (d->style.font);
-  d->style = *style;
-  d->style.font = g_strdup (style->font);
-  d->info = *info;
-  d->width = GST_VIDEO_INFO_WIDTH (info);
-  d->height = GST_VIDEO_INFO_HEIGHT (info);
-  d->yuv = blend && GST_VIDEO_INFO_IS_YUV (info);
-  g_array_set_size (d->boxes, 0);
-  g_string_truncate (d->caption, 0);
-  g_string_printf (d->key, "%d %d %d %d %d %u %d %s\n", d->width, d->height, d->yuv,
-      info->colorimetry.matrix, info->colorimetry.range, style->line_width, style->caption_place,
-      style->font != NULL ? style->font : "");
-}
-
-static char *
-tag_text (const Drawing *d, const char *label, double confidence)
-{
-  g_autofree char *clean = gst_dsvl2_clean_text (label, DRAW_MAX_LABEL);
-  const gboolean percent = d->style.show_confidence && confidence >= 0 && confidence <= 1;
-
-  if (!d->style.show_labels)
-    return percent ? g_strdup_printf ("%.0f%%", 100 * confidence) : NULL;
-  if (percent)
-    return g_strdup_printf ("%s%s%.0f%%", clean, *clean ? " " : "", 100 * confidence);
-  return *clean ? g_steal_pointer (&clean) : NULL;
-}
-
-void
-drawing_add_box (Drawing *d, guint x, guint y, guint w, guint h, const char *label, double confidence)
-{
-  const guint width = (guint) d->width, height = (guint) d->height;
-  Box box;
-
-  if (d->boxes->len >= DRAW_MAX_BOXES || x >= width || y >= height || w == 0 || h == 0)
-    return;
-  box.at = (Rect){ x, y, MIN (w, width - x), MIN (h, height - y) };
-  box.text = tag_text (d, label, confidence);
-  box.colour = palette[(guint) gst_dsvl2_label_id (label) % G_N_ELEMENTS (palette)];
-  g_array_append_val (d->boxes, box);
-  g_string_append_printf (d->key, "%u %u %g %g %x %s\n", x, y, box.at.w, box.at.h, box.colour,
-      box.text != NULL ? box.text : "");
-}
-
-void
-drawing_add_caption (Drawing *d, const char *caption)
-{
-  g_autofree char *clean = gst_dsvl2_clean_text (caption, DRAW_MAX_CAPTION);
-
-  if (!d->style.show_caption || !*clean)
-    return;
-  if (d->caption->len > 0)
-    g_string_append (d->caption, " · ");
-  g_string_append (d->caption, clean);
-  g_string_append_printf (d->key, "= %s\n", clean);
-}
-
-/* --- drawing --- */
-
-static void
-set_colour (cairo_t *cr, guint32 rgb, double alpha)
-{
-  cairo_set_source_rgba (cr, (rgb >> 16 & 255) / 255.0, (rgb >> 8 & 255) / 255.0, (rgb & 255) / 255.0,
-      alpha);
-}
-
-static void
-rounded_rectangle (cairo_t *cr, const Rect *r, double radius)
-{
-  const double k = MIN (radius, MIN (r->w, r->h) / 2), right = r->x + r->w, bottom = r->y + r->h;
-
-  cairo_new_sub_path (cr);
-  cairo_arc (cr, right - k, r->y + k, k, -G_PI_2, 0);
-  cairo_arc (cr, right - k, bottom - k, k, 0, G_PI_2);
-  cairo_arc (cr, r->x + k, bottom - k, k, G_PI_2, G_PI);
-  cairo_arc (cr, r->x + k, r->y + k, k, G_PI, 3 * G_PI_2);
-  cairo_close_path (cr);
-}
-
-/* A text in letters of so many pixels, unless the font says a size; a caption may have several lines. */
-static PangoLayout *
-layout_new (Drawing *d, const char *text, double pixels, gboolean caption)
-{
-  PangoLayout *layout = pango_layout_new (d->pango);
-  PangoFontDescription *font =
-      pango_font_description_from_string (d->style.font != NULL ? d->style.font : "Sans");
+  PangoFontDescription *font = pango_font_description_from_string (name != NULL ? name : "Sans");
 
   if (!(pango_font_description_get_set_fields (font) & PANGO_FONT_MASK_SIZE))
     pango_font_description_set_absolute_size (font, pixels * PANGO_SCALE);
+  return font;
+}
+
+static PangoLayout *
+layout_new (Drawing *d, const PangoFontDescription *font, const char *text, double width)
+{
+  PangoLayout *layout = pango_layout_new (d->pango);
+
   pango_layout_set_font_description (layout, font);
-  pango_font_description_free (font);
   pango_layout_set_text (layout, text, -1);
+  pango_layout_set_single_paragraph_mode (layout, TRUE);
   pango_layout_set_ellipsize (layout, PANGO_ELLIPSIZE_END);
-  if (caption)
-    pango_layout_set_wrap (layout, PANGO_WRAP_WORD_CHAR);
-  else
-    pango_layout_set_single_paragraph_mode (layout, TRUE);
+  pango_layout_set_width (layout, (int) (MAX (width, 1) * PANGO_SCALE));
+  return layout;
+}
+
+static Rect
+extents_of (PangoLayout *layout)
+{
+  PangoRectangle logical;
+
+  pango_layout_get_extents (layout, NULL, &logical);
+  return (Rect){ (double) logical.x / PANGO_SCALE, (double) logical.y / PANGO_SCALE,
+    (double) logical.width / PANGO_SCALE, (double) logical.height / PANGO_SCALE };
+}
+
+/* --- boxes and their tags --- */
+
+static guint32
+colour_of (const Page *page, const SceneBox *box)
+{
+  guint32 colour;
+
+  /* What a classifier adds may change from frame to frame; the name does not. */
+  const char *more = strstr (box->label, " · ");
+  g_autofree char *name = more != NULL ? g_strndup (box->label, (gsize) (more - box->label)) : NULL;
+  const char *label = name != NULL ? name : box->label;
+
+  if (page->target->colours != NULL && labels_match (page->target->colours, label, &colour))
+    return colour;
+  return palette_colour (page->d->palette, label);
+}
+
+/* "car #7 93%" */
+static char *
+tag_text (const OverlaySettings *s, const SceneBox *box)
+{
+  GString *text = g_string_new (s->show_labels ? box->label : "");
+
+  if (s->show_ids && box->id >= 0)
+    g_string_append_printf (text, "%s#%" G_GINT64_FORMAT, text->len > 0 ? " " : "", box->id);
+  if (s->show_confidence && box->confidence >= 0)
+    g_string_append_printf (text, "%s%.0f%%", text->len > 0 ? " " : "", 100 * box->confidence);
+  return g_string_free (text, FALSE);
+}
+
+/* Tags of things that move are drawn often, and their texts are the same: what Pango found out is kept. */
+static PangoLayout *
+tag_layout (Page *page, const char *text)
+{
+  Drawing *d = page->d;
+  const OverlaySettings *s = page->target->settings;
+  PangoLayout *layout = g_hash_table_lookup (d->layouts, text);
+  PangoFontDescription *font;
+
+  if (layout != NULL)
+    return g_object_ref (layout);
+  if (g_hash_table_size (d->layouts) >= MAX_LAYOUTS)
+    g_hash_table_remove_all (d->layouts);
+  font = font_new (s->font, MAX (page->unit * tag_part, tag_least) * s->font_scale);
+  layout = layout_new (d, font, text, page->frame.w * 0.45);
+  pango_font_description_free (font);
+  g_hash_table_insert (d->layouts, g_strdup (text), g_object_ref (layout));
   return layout;
 }
 
 static void
-draw_frame (cairo_t *cr, const Box *box, double line)
+forget_layouts (const Page *page)
 {
-  const Rect *r = &box->at;
-  const double in = MIN (line, MIN (r->w, r->h) / 2) / 2;
+  Drawing *d = page->d;
 
-  cairo_rectangle (cr, r->x + in, r->y + in, r->w - 2 * in, r->h - 2 * in);
-  cairo_set_line_join (cr, CAIRO_LINE_JOIN_MITER);
-  set_colour (cr, 0x000000, 0.45);
-  cairo_set_line_width (cr, 2 * in + 2);
-  cairo_stroke_preserve (cr);
-  set_colour (cr, box->colour, 1);
-  cairo_set_line_width (cr, 2 * in);
-  cairo_stroke (cr);
+  if (d->layouts_version != page->target->version || d->layouts_width != page->frame.w ||
+      d->layouts_unit != page->unit)
+    g_hash_table_remove_all (d->layouts);
+  d->layouts_version = page->target->version;
+  d->layouts_width = page->frame.w;
+  d->layouts_unit = page->unit;
 }
 
-static gboolean
-overlap (const Rect *a, const Rect *b)
+static void
+add_tag (Page *page, guint own, const Rect *boxes, GArray *tags)
 {
-  return a->x < b->x + b->w && b->x < a->x + a->w && a->y < b->y + b->h && b->y < a->y + a->h;
+  const SceneBox *box = &g_array_index (page->scene->boxes, SceneBox, own);
+  g_autofree char *text = tag_text (page->target->settings, box);
+  Item item = {
+    .kind = ITEM_TAG, .colour = colour_of (page, box), .opacity = (double) box->opacity / SCENE_OPAQUE
+  };
+  Rect text_at;
+  double pad;
+
+  if (*text == '\0' || box->opacity == 0)
+    return;
+  item.layout = tag_layout (page, text);
+  text_at = extents_of (item.layout);
+  pad = ceil (text_at.h * 0.22);
+  item.at = place_tag (&page->frame, boxes, page->scene->boxes->len, own,
+      (const Rect *) (gpointer) tags->data, tags->len, &page->panel, ceil (text_at.w) + 2 * pad,
+      ceil (text_at.h));
+  item.size = text_at.h / 7;
+  /* Right-to-left text stands at the right of the layout's width. */
+  item.text_x = item.at.x + pad - text_at.x;
+  item.text_y = item.at.y;
+  g_array_append_val (tags, item.at);
+  g_array_append_val (page->items, item);
 }
 
-/* A tag goes above its box, inside it or below: where it is in the frame and on no other tag. */
+static void
+add_outlines (Page *page, const Rect *boxes)
+{
+  const guint chosen = page->target->settings->line_width;
+
+  for (guint i = 0; i < page->scene->boxes->len; i++) {
+    const SceneBox *box = &g_array_index (page->scene->boxes, SceneBox, i);
+    const Item item = { .kind = ITEM_OUTLINE,
+      .at = boxes[i],
+      .colour = colour_of (page, box),
+      .opacity = (double) box->opacity / SCENE_OPAQUE,
+      .size = chosen > 0 ? chosen : MAX (2, round (page->unit / 270)) };
+
+    if (box->opacity > 0)
+      g_array_append_val (page->items, item);
+  }
+}
+
+/* --- the panel --- */
+
+/* "Is the door open? No.", the question paler than the answer. */
+static PangoLayout *
+caption_layout (Page *page, const SceneCaption *caption, const PangoFontDescription *font, double width)
+{
+  const OverlaySettings *s = page->target->settings;
+  const gboolean prompt = *caption->prompt && (s->show_prompt || page->scene->captions->len > 1);
+  g_autofree char *text =
+      g_strconcat (prompt ? caption->prompt : "", prompt ? "  " : "", caption->text, NULL);
+  PangoLayout *layout = layout_new (page->d, font, text, width);
+
+  if (prompt) {
+    PangoAttrList *attributes = pango_attr_list_new ();
+    PangoAttribute *colour = pango_attr_foreground_new (0x9d00, 0xb400, 0xcc00);
+    PangoAttribute *alpha =
+        pango_attr_foreground_alpha_new ((guint16) MAX (0xffff * caption->opacity / SCENE_OPAQUE, 1));
+
+    colour->end_index = alpha->end_index = (guint) strlen (caption->prompt);
+    pango_attr_list_insert (attributes, colour);
+    pango_attr_list_insert (attributes, alpha);
+    pango_layout_set_attributes (layout, attributes);
+    pango_attr_list_unref (attributes);
+  }
+  if (s->wrap_mode != OVERLAY_WRAP_NONE)
+    pango_layout_set_wrap (layout, s->wrap_mode == OVERLAY_WRAP_WORD   ? PANGO_WRAP_WORD
+                                   : s->wrap_mode == OVERLAY_WRAP_CHAR ? PANGO_WRAP_CHAR
+                                                                       : PANGO_WRAP_WORD_CHAR);
+  return layout;
+}
+
+/* Lines of the panel, two fifths of the frame at most. */
+static int
+count_lines (const Page *page, const PangoFontDescription *font)
+{
+  PangoFontMetrics *metrics = pango_context_get_metrics (page->d->pango, font, NULL);
+  const double line = MAX (pango_font_metrics_get_height (metrics), PANGO_SCALE) / (double) PANGO_SCALE;
+  const int fit = (int) (page->frame.h * 0.4 / line - 0.5);
+
+  pango_font_metrics_unref (metrics);
+  return CLAMP (fit, 1, (int) page->target->settings->caption_lines);
+}
+
+/* The texts under each other from (0, 0); each gets its share of the lines, and what others leave. */
 static Rect
-place_tag (const Drawing *d, const Rect *box, double w, double h, const GArray *placed)
+stack_captions (Page *page, const PangoFontDescription *font, double width, GArray *texts)
 {
-  const double x = CLAMP (box->x, 0, MAX (d->width - w, 0));
-  const double ys[] = { box->y - h, box->y, box->y + box->h, box->y + box->h - h };
-  Rect best = { x, box->y >= h ? box->y - h : box->y, w, h };
+  const GArray *captions = page->scene->captions;
+  int lines = count_lines (page, font);
+  const guint n = MIN (captions->len, (guint) lines);
+  Rect all = { 0 };
 
-  for (guint i = 0; i < G_N_ELEMENTS (ys); i++) {
-    const Rect r = { x, ys[i], w, h };
-    gboolean is_free = r.y >= 0 && r.y + h <= d->height;
+  for (guint i = 0; i < n; i++) {
+    const SceneCaption *caption = &g_array_index (captions, SceneCaption, i);
+    Item item = {
+      .kind = ITEM_TEXT, .colour = 0xffffff, .opacity = (double) caption->opacity / SCENE_OPAQUE
+    };
+    Rect text_at;
 
-    for (guint k = 0; is_free && k < placed->len; k++)
-      is_free = !overlap (&r, &g_array_index (placed, Rect, k));
-    if (is_free)
-      return r;
+    item.layout = caption_layout (page, caption, font, width);
+    pango_layout_set_height (item.layout,
+        page->target->settings->wrap_mode == OVERLAY_WRAP_NONE ? -1 : -lines / (int) (n - i));
+    text_at = extents_of (item.layout);
+    lines -= pango_layout_get_line_count (item.layout);
+    item.text_x = text_at.x; /* where the text begins in its layout, for now */
+    item.at = (Rect){ 0, all.h, ceil (text_at.w), ceil (text_at.h) };
+    all.w = MAX (all.w, item.at.w);
+    all.h += item.at.h;
+    g_array_append_val (texts, item);
   }
-  return best;
+  return all;
 }
 
-static void
-draw_tag (Drawing *d, cairo_t *cr, const Box *box, double pixels, GArray *placed)
-{
-  PangoLayout *layout = layout_new (d, box->text, pixels, FALSE);
-  const double pad = ceil (pixels / 4);
-  PangoRectangle logical;
-  Rect r;
-
-  /* Right-to-left text stands at the right of the layout's width: draw from where its ink is. */
-  pango_layout_set_width (layout, (int) (MAX (d->width - 2 * pad, 1) * PANGO_SCALE));
-  pango_layout_get_pixel_extents (layout, NULL, &logical);
-  r = place_tag (d, &box->at, logical.width + 2 * pad, logical.height, placed);
-  g_array_append_val (placed, r);
-
-  set_colour (cr, box->colour, 1);
-  rounded_rectangle (cr, &r, pixels / 6);
-  cairo_fill (cr);
-  set_colour (cr, 0x10151c, 1);
-  cairo_move_to (cr, r.x + pad - logical.x, r.y);
-  pango_cairo_show_layout (cr, layout);
-  g_object_unref (layout);
-}
-
-static void
-draw_caption (Drawing *d, cairo_t *cr, double pixels)
-{
-  PangoLayout *layout = layout_new (d, d->caption->str, pixels, TRUE);
-  const double pad = ceil (pixels * 0.55), margin = ceil (pixels * 0.5);
-  const double most_w = MAX (d->width - 2 * (margin + pad), 1), most_h = d->height * 0.4;
-  PangoRectangle logical;
-  Rect r;
-
-  pango_layout_set_width (layout, (int) (most_w * PANGO_SCALE));
-  pango_layout_set_height (layout, (int) (most_h * PANGO_SCALE));
-  pango_layout_get_pixel_extents (layout, NULL, &logical);
-  r.w = logical.width + 2 * pad;
-  r.h = MIN (logical.height + pad, d->height);
-  r.x = floor ((d->width - r.w) / 2);
-  r.y = d->style.caption_place == DRAW_TOP ? MIN (margin, d->height - r.h)
-                                           : MAX (d->height - margin - r.h, 0);
-
-  set_colour (cr, 0x0b0f14, 0.72);
-  rounded_rectangle (cr, &r, pixels / 2);
-  cairo_fill_preserve (cr);
-  cairo_clip (cr);
-  set_colour (cr, 0xffffff, 1);
-  cairo_move_to (cr, r.x + pad - logical.x, floor (r.y + pad / 2));
-  pango_cairo_show_layout (cr, layout);
-  cairo_reset_clip (cr);
-  g_object_unref (layout);
-}
-
-static void
-draw_all (Drawing *d, cairo_t *cr)
-{
-  const double line =
-      d->style.line_width > 0 ? d->style.line_width : MAX (2, round (d->height / 260.0));
-  const double tag = CLAMP (d->height / 38.0, 10, 60), caption = CLAMP (d->height / 27.0, 11, 80);
-  g_autoptr (GArray) placed = g_array_new (FALSE, FALSE, sizeof (Rect));
-
-  pango_cairo_update_context (cr, d->pango);
-  for (guint i = 0; i < d->boxes->len; i++)
-    draw_frame (cr, &g_array_index (d->boxes, Box, i), line);
-  for (guint i = 0; i < d->boxes->len; i++) {
-    const Box *box = &g_array_index (d->boxes, Box, i);
-
-    if (box->text != NULL)
-      draw_tag (d, cr, box, tag, placed);
-  }
-  if (d->caption->len > 0)
-    draw_caption (d, cr, caption);
-}
-
-/* --- from pixels to a composition --- */
-
-/* Premultiplied RGB, as Cairo draws it, to AYUV in the frame's own matrix and range, in place. */
-static void
-to_ayuv (guint8 *data, gsize n_pixels, const GstVideoColorimetry *colours)
-{
-  const gboolean full = colours->range == GST_VIDEO_COLOR_RANGE_0_255;
-  const double black = full ? 0 : 16, white = full ? 255 : 219, chroma = full ? 255 : 224;
-  double kr = 0.299, kb = 0.114;
-
-  gst_video_color_matrix_get_Kr_Kb (colours->matrix, &kr, &kb);
-  for (gsize i = 0; i < n_pixels; i++) {
-    const guint32 argb = ((guint32 *) data)[i];
-    const double alpha = argb >> 24;
-    guint8 *ayuv = data + 4 * i;
-
-    if (argb == 0)
-      continue;
-    const double r = MIN ((argb >> 16 & 255) / alpha, 1), g = MIN ((argb >> 8 & 255) / alpha, 1),
-                 b = MIN ((argb & 255) / alpha, 1);
-    const double y = kr * r + (1 - kr - kb) * g + kb * b;
-
-    ayuv[0] = (guint8) alpha;
-    ayuv[1] = (guint8) (black + white * y + 0.5);
-    ayuv[2] = (guint8) MIN (128.5 + chroma * (b - y) / (2 * (1 - kb)), 255);
-    ayuv[3] = (guint8) MIN (128.5 + chroma * (r - y) / (2 * (1 - kr)), 255);
-  }
-}
-
-/* First and last column with anything in it; FALSE for an empty row. */
+/* Decided when the captions change, not when boxes move: a panel that jumps cannot be read. */
 static gboolean
-row_extent (const guint32 *row, int width, int *first, int *last)
+panel_at_top (Page *page, const Rect *top, const Rect *bottom, const Rect *boxes)
 {
-  int a = 0, b = width - 1;
+  Drawing *d = page->d;
+  g_autoptr (GString) said = g_string_new (NULL);
 
-  while (a < width && row[a] == 0)
-    a++;
-  if (a == width)
-    return FALSE;
-  while (row[b] == 0)
-    b--;
-  *first = MIN (*first, a);
-  *last = MAX (*last, b);
-  return TRUE;
-}
-
-/* Rows y0 … y1 and columns x0 … x1 of the pixels, in place. */
-static GstVideoOverlayRectangle *
-cut (const Drawing *d, GstBuffer *pixels, int stride, int x0, int y0, int x1, int y1)
-{
-  const guint w = (guint) (x1 - x0), h = (guint) (y1 - y0);
-  gsize offset[GST_VIDEO_MAX_PLANES] = { (gsize) x0 * 4 };
-  gint strides[GST_VIDEO_MAX_PLANES] = { stride };
-  GstBuffer *part = gst_buffer_copy_region (pixels, GST_BUFFER_COPY_MEMORY, (gsize) y0 * (gsize) stride,
-      (gsize) h * (gsize) stride);
-  GstVideoOverlayRectangle *rectangle;
-
-  gst_buffer_add_video_meta_full (part, GST_VIDEO_FRAME_FLAG_NONE,
-      d->yuv ? GST_VIDEO_OVERLAY_COMPOSITION_FORMAT_YUV : GST_VIDEO_OVERLAY_COMPOSITION_FORMAT_RGB, w,
-      h, 1, offset, strides);
-  rectangle = gst_video_overlay_rectangle_new_raw (part, x0, y0, w, h,
-      d->yuv ? GST_VIDEO_OVERLAY_FORMAT_FLAG_NONE : GST_VIDEO_OVERLAY_FORMAT_FLAG_PREMULTIPLIED_ALPHA);
-  gst_buffer_unref (part);
-  return rectangle;
-}
-
-/* Blending a rectangle costs as much as its rows are many, so rows without anything are left out: in
- * pairs, because two rows may share their chroma. */
-static GstVideoOverlayComposition *
-compose (const Drawing *d, GstBuffer *pixels, const guint8 *data)
-{
-  const int width = d->width, height = d->height, stride = 4 * width;
-  GstVideoOverlayComposition *composition = NULL;
-  int first = width, last = -1, start = -1;
-
-  for (int y = 0; y <= height; y += 2) {
-    gboolean any = FALSE;
-
-    for (int k = y; k < MIN (y + 2, height); k++)
-      any |= row_extent ((const guint32 *) (data + (gsize) k * (gsize) stride), width, &first, &last);
-    if (any && start < 0)
-      start = y;
-    if (start >= 0 && (!any || y + 2 >= height)) {
-      const int end = MIN (any ? y + 2 : y, height);
-      GstVideoOverlayRectangle *r = cut (d, pixels, stride, first, start, last + 1, end);
-
-      if (composition == NULL)
-        composition = gst_video_overlay_composition_new (r);
-      else
-        gst_video_overlay_composition_add_rectangle (composition, r);
-      gst_video_overlay_rectangle_unref (r);
-      first = width, last = -1, start = -1;
-    }
+  if (page->target->settings->caption_position != OVERLAY_CAPTION_AUTO)
+    return page->target->settings->caption_position == OVERLAY_CAPTION_TOP;
+  for (guint i = 0; i < page->scene->captions->len; i++)
+    g_string_append_printf (said, "%s\n", g_array_index (page->scene->captions, SceneCaption, i).text);
+  if (!g_string_equal (said, d->said)) {
+    d->at_top = place_panel (top, bottom, boxes, page->scene->boxes->len);
+    g_string_assign (d->said, said->str);
   }
-  return composition;
+  return d->at_top;
 }
 
-static GstVideoOverlayComposition *
-draw_picture (Drawing *d)
+/* Texts as wide as they are; one that is read from the right ends where the widest ends. */
+static void
+move_texts (Page *page, GArray *texts, double pad, double width, double content)
 {
-  const int stride = 4 * d->width;
-  GstBuffer *pixels = gst_buffer_new_allocate (NULL, (gsize) stride * (gsize) d->height, NULL);
-  GstVideoOverlayComposition *composition = NULL;
-  cairo_surface_t *surface;
-  GstMapInfo map;
-  cairo_t *cr;
+  for (guint i = 0; i < texts->len; i++) {
+    Item item = g_array_index (texts, Item, i);
 
-  gst_buffer_memset (pixels, 0, 0, gst_buffer_get_size (pixels));
-  gst_buffer_map (pixels, &map, GST_MAP_READWRITE);
-  /* GStreamer names the bytes (BGRA or ARGB by the machine's order), Cairo the word: the same. */
-  surface =
-      cairo_image_surface_create_for_data (map.data, CAIRO_FORMAT_ARGB32, d->width, d->height, stride);
-  cr = cairo_create (surface);
-  draw_all (d, cr);
-  cairo_destroy (cr);
-  cairo_surface_flush (surface);
-  cairo_surface_destroy (surface);
-  if (d->yuv)
-    to_ayuv (map.data, map.size / 4, &d->info.colorimetry);
-  composition = compose (d, pixels, map.data);
-  gst_buffer_unmap (pixels, &map);
-  gst_buffer_unref (pixels);
-  d->count++;
-  return composition;
+    item.text_x = page->panel.x + pad - (item.text_x > 0.5 ? width - content : 0);
+    item.text_y = floor (page->panel.y + pad / 2 + item.at.y);
+    item.at = page->panel;
+    g_array_append_val (page->items, item);
+  }
+}
+
+static void
+add_panel (Page *page, const Rect *boxes)
+{
+  const OverlaySettings *s = page->target->settings;
+  const double size = MAX (page->unit * caption_part, caption_least) * s->font_scale,
+               pad = ceil (size * 0.6), margin = ceil (size * 0.5);
+  const double width = MIN (page->frame.w - 2 * (margin + pad), 44 * size);
+  g_autoptr (GArray) texts = g_array_new (FALSE, FALSE, sizeof (Item));
+  PangoFontDescription *font = font_new (s->caption_font != NULL ? s->caption_font : s->font, size);
+  Item panel = { .kind = ITEM_PANEL, .colour = 0x0b0f14, .size = size / 2 };
+  Rect content, top, bottom;
+
+  content = stack_captions (page, font, width, texts);
+  pango_font_description_free (font);
+  top = (Rect){ 0, 0, MIN (content.w + 2 * pad, page->frame.w), MIN (content.h + pad, page->frame.h) };
+  top.x = floor ((page->frame.w - top.w) / 2);
+  bottom = top;
+  top.y = MIN (margin, page->frame.h - top.h);
+  bottom.y = MAX (page->frame.h - margin - top.h, 0);
+  page->panel = panel.at = panel_at_top (page, &top, &bottom, boxes) ? top : bottom;
+  for (guint i = 0; i < texts->len; i++)
+    panel.opacity = MAX (panel.opacity, g_array_index (texts, Item, i).opacity);
+  g_array_append_val (page->items, panel);
+  move_texts (page, texts, pad, width, content.w);
+}
+
+/* --- the picture --- */
+
+static GstVideoOverlayComposition *
+draw_page (Page *page)
+{
+  const Scene *scene = page->scene;
+  const GstVideoInfo *info = page->target->info;
+  const gboolean yuv = page->target->blend && !GST_VIDEO_INFO_IS_RGB (info);
+  const guint n = scene->boxes->len;
+  g_autofree Rect *boxes = g_new (Rect, MAX (n, 1));
+  g_autoptr (GArray) tags = g_array_new (FALSE, FALSE, sizeof (Rect));
+  g_autoptr (GArray) panel = g_array_new (FALSE, FALSE, sizeof (Item));
+  g_autoptr (GArray) items = g_array_new (FALSE, FALSE, sizeof (Item));
+
+  g_array_set_clear_func (items, item_clear);
+  for (guint i = 0; i < n; i++) {
+    const SceneBox *box = &g_array_index (scene->boxes, SceneBox, i);
+
+    boxes[i] = (Rect){ box->x * page->par, box->y, box->w * page->par, box->h };
+  }
+  /* The panel is placed first and painted last. */
+  page->items = panel;
+  if (scene->captions->len > 0)
+    add_panel (page, boxes);
+  page->items = items;
+  if (page->target->settings->show_boxes)
+    add_outlines (page, boxes);
+  for (guint i = 0; i < n; i++)
+    add_tag (page, i, boxes, tags);
+  g_array_append_vals (items, panel->data, panel->len);
+  page->d->count++;
+  return items_compose (items, scene->width, scene->height, page->par, yuv ? &info->colorimetry : NULL,
+      page->target->blend ? MAX_PIECES_BLENDED : MAX_PIECES);
+}
+
+/* Pixels that are very far from square are a mistake of somebody's. */
+static double
+pixel_aspect_ratio (const GstVideoInfo *info)
+{
+  const double n = GST_VIDEO_INFO_PAR_N (info), d = GST_VIDEO_INFO_PAR_D (info);
+
+  return n > 0 && d > 0 ? CLAMP (n / d, 0.125, 8) : 1;
+}
+
+static void
+describe (GString *key, const Scene *scene, const DrawFor *target)
+{
+  const GstVideoInfo *info = target->info;
+
+  g_string_printf (key, "%d %d %d %d %d %d %d %d %u\n", scene->width, scene->height,
+      GST_VIDEO_INFO_PAR_N (info), GST_VIDEO_INFO_PAR_D (info), GST_VIDEO_INFO_FORMAT (info),
+      target->blend, info->colorimetry.matrix, info->colorimetry.range, target->version);
+  for (guint i = 0; i < scene->boxes->len; i++) {
+    const SceneBox *b = &g_array_index (scene->boxes, SceneBox, i);
+
+    g_string_append_printf (key, "%d %d %d %d %.0f %" G_GINT64_FORMAT " %d %s\n", b->x, b->y, b->w,
+        b->h, 100 * b->confidence, b->id, b->opacity, b->label);
+  }
+  for (guint i = 0; i < scene->captions->len; i++) {
+    const SceneCaption *c = &g_array_index (scene->captions, SceneCaption, i);
+
+    g_string_append_printf (key, "%d %s\n%s\n", c->opacity, c->prompt, c->text);
+  }
 }
 
 GstVideoOverlayComposition *
-drawing_end (Drawing *d)
+drawing_update (Drawing *d, const Scene *scene, const DrawFor *target)
 {
-  if (!g_string_equal (d->key, d->drawn_key)) {
-    g_clear_pointer (&d->picture, gst_video_overlay_composition_unref);
-    if (d->boxes->len > 0 || d->caption->len > 0)
-      d->picture = draw_picture (d);
-    g_string_assign (d->drawn_key, d->key->str);
-  }
+  const double par = pixel_aspect_ratio (target->info);
+  Page page = { .d = d,
+    .scene = scene,
+    .target = target,
+    .par = par,
+    .frame = { 0, 0, scene->width * par, scene->height } };
+
+  describe (d->key, scene, target);
+  if (g_string_equal (d->key, d->drawn_key))
+    return d->picture;
+  g_string_assign (d->drawn_key, d->key->str);
+  g_clear_pointer (&d->picture, gst_video_overlay_composition_unref);
+  if (scene->boxes->len == 0 && scene->captions->len == 0)
+    return NULL;
+  page.unit = MIN (MIN (page.frame.w, page.frame.h), side_most);
+  forget_layouts (&page);
+  d->picture = draw_page (&page);
   return d->picture;
 }

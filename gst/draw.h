@@ -1,24 +1,9 @@
-/* dsvl2: boxes, labels and a caption as a picture over the video
- * SPDX-License-Identifier: LGPL-2.1-or-later
- *
- * What dsvl2overlay shows, drawn with Cairo and Pango, without a pad or a buffer of video in it. Texts
- * may come from a model or a stranger: they are cleaned, cut and never read as markup. */
+/* dsvl2: a scene as a picture over the video: what goes where, in which letters and colours
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
 #ifndef DSVL2_DRAW_H
 #define DSVL2_DRAW_H
 
-#include <gst/video/video.h>
-#include <pango/pango.h>
-
-enum { DRAW_MAX_BOXES = 512, DRAW_MAX_LABEL = 48, DRAW_MAX_CAPTION = 600 };
-
-typedef enum { DRAW_BOTTOM, DRAW_TOP } DrawPosition;
-
-typedef struct {
-  gboolean show_labels, show_confidence, show_caption;
-  char *font;         /* Pango's description; without a size in it, texts grow with the frame */
-  guint line_width;   /* pixels; 0: grows with the frame */
-  gint caption_place; /* DrawPosition */
-} DrawStyle;
+#include "scene.h"
 
 typedef struct _Drawing Drawing;
 
@@ -26,16 +11,18 @@ typedef struct _Drawing Drawing;
 Drawing *drawing_new (void);
 void drawing_free (Drawing *d);
 
-/* drawing_begin: what follows is over one frame of that size. With `blend` the picture is made to be blended
- * into frames of that format: in their own colours, so that blending need not convert it each time. */
-void drawing_begin (Drawing *d, const GstVideoInfo *info, gboolean blend, const DrawStyle *style);
-/* Pixels, anywhere; confidence below 0 is unknown. Beyond DRAW_MAX_BOXES they are passed over. */
-void drawing_add_box (Drawing *d, guint x, guint y, guint w, guint h, const char *label,
-    double confidence);
-void drawing_add_caption (Drawing *d, const char *caption);
-/* The picture, drawn anew only if anything differs from the frame before; NULL if there is nothing to
- * see. The drawing keeps it. */
-GstVideoOverlayComposition *drawing_end (Drawing *d);
+/* What is drawn for, and how. */
+typedef struct {
+  const GstVideoInfo *info; /* size, pixel aspect ratio and colours of the frames */
+  gboolean blend;           /* for pieces_blend () into such frames; otherwise somebody else shows it */
+  const OverlaySettings *settings;
+  const Labels *colours; /* with colours, or NULL */
+  guint version;         /* differs when settings or colours do */
+} DrawFor;
+
+/* drawing_update: the scene as a picture, drawn anew only if anything differs from the one before; NULL if there
+ * is nothing to see. The drawing keeps it. */
+GstVideoOverlayComposition *drawing_update (Drawing *d, const Scene *scene, const DrawFor *target);
 /* How often it was drawn. */
 guint drawing_get_count (const Drawing *d);
 

@@ -6,23 +6,31 @@
  * @title: dsvl2overlay
  * @short_description: draws boxes, labels and captions on video
  *
- * Draws every #GstVideoRegionOfInterestMeta of a buffer, whichever element put it there, as a box with
- * its label and confidence, and the captions of its "dsvl2-result" metadata in a panel. The drawing is
- * attached to the buffer where downstream can show it (#GstVideoOverlayComposition), and blended into the
- * pixels otherwise. Texts are shown as they are, never read as markup.
+ * Draws the objects that a buffer carries, whichever element put them there, as boxes with their labels:
+ * #GstVideoRegionOfInterestMeta, and with GStreamer 1.24 or newer #GstAnalyticsRelationMeta. The answers in
+ * "dsvl2-result" metadata are written in a panel. Answers that were given about a frame long ago fade.
  *
- * ## Example launch line
+ * The drawing is attached to the buffer where downstream can show it (#GstVideoOverlayComposition), whatever
+ * the memory, and blended into the pixels otherwise. Frames without metadata pass untouched. Texts are shown
+ * as they are, never read as markup.
+ *
+ * ## Example launch lines
  * |[
  * gst-launch-1.0 filesrc location=street.mp4 ! decodebin ! videoconvert ! \
- *     dsvl2infer prompt="find cars" ! dsvl2overlay caption-position=top ! videoconvert ! autovideosink
+ *     dsvl2infer prompt="find cars" ! dsvl2overlay ! videoconvert ! autovideosink
+ * ]|
+ * |[
+ * gst-launch-1.0 v4l2src ! videoconvert ! dsvl2infer prompt="find people" ! \
+ *     dsvl2overlay labels="person*, *man" label-colors="person*=gold" min-confidence=0.4 \
+ *     show-caption=false ! videoconvert ! autovideosink
  * ]|
  *
  * Since: 0.1
  */
 #include "gstdsvl2overlay.h"
 #include "draw.h"
-#include "gstdsvl2meta.h"
-#include <string.h>
+#include "pieces.h"
+#include "settings.h"
 
 GST_DEBUG_CATEGORY_STATIC (gst_dsvl2_overlay_debug);
 #define GST_CAT_DEFAULT gst_dsvl2_overlay_debug
@@ -30,28 +38,25 @@ GST_DEBUG_CATEGORY_STATIC (gst_dsvl2_overlay_debug);
 struct _GstDsvl2Overlay {
   GstBaseTransform parent;
 
-  DrawStyle style; /* under the object's lock */
+  /* under the object's lock */
+  OverlaySettings settings;
+  guint version; /* of the settings */
 
   /* of the streaming thread */
   GstVideoInfo info;
-  gboolean attach; /* downstream draws */
+  gboolean attach;         /* downstream draws */
+  gboolean warned;         /* that frames of these caps cannot be drawn on */
+  OverlaySettings current; /* the settings as they were when `current_version` was read */
+  guint current_version;
+  Labels *shown, *colours;
+  Scene scene;
   Drawing *drawing;
-};
-
-enum {
-  PROP_SHOW_LABELS = 1,
-  PROP_SHOW_CONFIDENCE,
-  PROP_SHOW_CAPTION,
-  PROP_FONT,
-  PROP_LINE_WIDTH,
-  PROP_CAPTION_POSITION,
+  GstVideoOverlayComposition *picture; /* of the buffer at hand; the drawing's */
 };
 
 #define OVERLAY GST_CAPS_FEATURE_META_GST_VIDEO_OVERLAY_COMPOSITION
 #define OVERLAY_CAPS                                                                                   \
-  GST_VIDEO_CAPS_MAKE (GST_VIDEO_OVERLAY_COMPOSITION_BLEND_FORMATS)                                    \
-  ";" GST_VIDEO_CAPS_MAKE_WITH_FEATURES (GST_CAPS_FEATURE_MEMORY_SYSTEM_MEMORY "," OVERLAY,            \
-      GST_VIDEO_OVERLAY_COMPOSITION_BLEND_FORMATS)
+  GST_VIDEO_CAPS_MAKE (GST_VIDEO_OVERLAY_COMPOSITION_BLEND_FORMATS) ";video/x-raw(ANY)"
 
 #define parent_class gst_dsvl2_overlay_parent_class
 G_DEFINE_TYPE (GstDsvl2Overlay, gst_dsvl2_overlay, GST_TYPE_BASE_TRANSFORM)
@@ -64,27 +69,27 @@ static GstStaticPadTemplate sink_template =
 static GstStaticPadTemplate src_template =
     GST_STATIC_PAD_TEMPLATE ("src", GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS (OVERLAY_CAPS));
 
-static GType
-position_get_type (void)
-{
-  static gsize type = 0;
-  static const GEnumValue values[] = {
-    { DRAW_BOTTOM, "At the bottom of the frame", "bottom" },
-    { DRAW_TOP, "At the top of the frame", "top" },
-    { 0, NULL, NULL },
-  };
-
-  if (g_once_init_enter (&type))
-    g_once_init_leave (&type, g_enum_register_static ("GstDsvl2OverlayCaptionPosition", values));
-  return type;
-}
-
 /* --- caps: with the overlay feature where downstream can draw, the same without it otherwise --- */
 
 static gboolean
 has_overlay (const GstCaps *caps, guint i)
 {
   return gst_caps_features_contains (gst_caps_get_features (caps, i), OVERLAY);
+}
+
+/* Whole frames in ordinary memory: pixels that the processor can draw on. */
+static gboolean
+is_drawable (const GstCaps *caps, guint i)
+{
+  GstCapsFeatures *features = gst_caps_get_features (caps, i);
+
+  for (guint k = 0; k < gst_caps_features_get_size (features); k++) {
+    const char *name = gst_caps_features_get_nth (features, k);
+
+    if (!g_str_has_prefix (name, "meta:") && !g_str_equal (name, GST_CAPS_FEATURE_MEMORY_SYSTEM_MEMORY))
+      return FALSE;
+  }
+  return TRUE;
 }
 
 static void
@@ -99,19 +104,31 @@ append (GstCaps *to, const GstCaps *from, guint i, gboolean overlay)
   gst_caps_append_structure_full (to, gst_structure_copy (gst_caps_get_structure (from, i)), features);
 }
 
+static void
+append_transformed (GstCaps *to, const GstCaps *from, guint i, GstPadDirection direction)
+{
+  const gboolean overlay = has_overlay (from, i), in = direction == GST_PAD_SINK;
+
+  if (gst_caps_features_is_any (gst_caps_get_features (from, i))) {
+    gst_caps_append_structure_full (to, gst_structure_copy (gst_caps_get_structure (from, i)),
+        gst_caps_features_new_any ());
+    return;
+  }
+  /* What is attached already cannot be taken off again. */
+  if (in || overlay)
+    append (to, from, i, TRUE);
+  if (in ? !overlay && is_drawable (from, i) : overlay || is_drawable (from, i))
+    append (to, from, i, FALSE);
+}
+
 static GstCaps *
 gst_dsvl2_overlay_transform_caps (GstBaseTransform *trans, GstPadDirection direction, GstCaps *caps,
     GstCaps *filter)
 {
   GstCaps *result = gst_caps_new_empty (), *filtered;
 
-  for (guint i = 0; i < gst_caps_get_size (caps); i++) {
-    /* An overlay that is attached already cannot be taken off again. */
-    if (direction == GST_PAD_SINK || has_overlay (caps, i))
-      append (result, caps, i, TRUE);
-    if (direction == GST_PAD_SRC || !has_overlay (caps, i))
-      append (result, caps, i, FALSE);
-  }
+  for (guint i = 0; i < gst_caps_get_size (caps); i++)
+    append_transformed (result, caps, i, direction);
   if (filter == NULL)
     return result;
   filtered = gst_caps_intersect_full (filter, result, GST_CAPS_INTERSECT_FIRST);
@@ -132,23 +149,51 @@ downstream_attaches (GstDsvl2Overlay *self, GstCaps *caps)
   return attaches;
 }
 
+/* A filter downstream cannot say what is behind it before it has caps. */
+static gboolean
+downstream_attaches_with (GstDsvl2Overlay *self, GstCaps *caps)
+{
+  return downstream_attaches (self, caps) ||
+         (gst_pad_set_caps (GST_BASE_TRANSFORM_SRC_PAD (self), caps) &&
+             downstream_attaches (self, caps));
+}
+
 static GstCaps *
 gst_dsvl2_overlay_fixate_caps (GstBaseTransform *trans, GstPadDirection direction, GstCaps *caps,
     GstCaps *othercaps)
 {
   GstDsvl2Overlay *self = GST_DSVL2_OVERLAY (trans);
 
-  if (direction == GST_PAD_SINK && !has_overlay (caps, 0)) {
+  if (direction == GST_PAD_SINK && !has_overlay (caps, 0) && is_drawable (caps, 0)) {
     g_autoptr (GstCaps) with = gst_caps_new_empty (), without = gst_caps_new_empty ();
 
     append (with, caps, 0, TRUE);
     append (without, caps, 0, FALSE);
-    if (gst_caps_can_intersect (with, othercaps) && downstream_attaches (self, with))
+    if (!gst_caps_can_intersect (without, othercaps) ||
+        (gst_caps_can_intersect (with, othercaps) && downstream_attaches_with (self, with)))
       gst_caps_replace (&othercaps, with);
-    else if (gst_caps_can_intersect (without, othercaps))
+    else
       gst_caps_replace (&othercaps, without);
   }
   return GST_BASE_TRANSFORM_CLASS (parent_class)->fixate_caps (trans, direction, caps, othercaps);
+}
+
+/* Memory that only hardware reads may have formats without a name here: then size and shape are what counts. */
+static gboolean
+read_caps (GstVideoInfo *info, GstCaps *caps)
+{
+  const GstStructure *s = gst_caps_get_structure (caps, 0);
+  int width, height;
+
+  if (gst_video_info_from_caps (info, caps))
+    return TRUE;
+  if (is_drawable (caps, 0) || !gst_structure_get_int (s, "width", &width) ||
+      !gst_structure_get_int (s, "height", &height))
+    return FALSE;
+  gst_video_info_set_format (info, GST_VIDEO_FORMAT_ENCODED, (guint) width, (guint) height);
+  gst_structure_get_fraction (s, "pixel-aspect-ratio", &GST_VIDEO_INFO_PAR_N (info),
+      &GST_VIDEO_INFO_PAR_D (info));
+  return TRUE;
 }
 
 static gboolean
@@ -156,77 +201,122 @@ gst_dsvl2_overlay_set_caps (GstBaseTransform *trans, GstCaps *incaps, GstCaps *o
 {
   GstDsvl2Overlay *self = GST_DSVL2_OVERLAY (trans);
 
-  self->attach = has_overlay (outcaps, 0) && downstream_attaches (self, outcaps);
+  if (!read_caps (&self->info, incaps))
+    return FALSE;
+  self->attach = has_overlay (outcaps, 0) && (has_overlay (incaps, 0) || !is_drawable (outcaps, 0) ||
+                                                 downstream_attaches (self, outcaps));
+  self->warned = FALSE;
   GST_DEBUG_OBJECT (self, "drawings are %s", self->attach ? "attached" : "blended");
-  return gst_video_info_from_caps (&self->info, incaps);
-}
-
-/* --- what is on a buffer --- */
-
-static void
-add_region (Drawing *d, const GstVideoRegionOfInterestMeta *meta)
-{
-  const char *label = g_quark_to_string (meta->roi_type);
-  double confidence = -1;
-
-  for (GList *l = meta->params; l != NULL; l = l->next) {
-    const GstStructure *param = l->data;
-
-    if (gst_structure_has_name (param, "detection")) {
-      gst_structure_get_double (param, "confidence", &confidence);
-      if (gst_structure_get_string (param, "label") != NULL)
-        label = gst_structure_get_string (param, "label");
-    }
+  if (!self->attach && !pieces_can_blend (&self->info)) {
+    GST_ELEMENT_ERROR (self, STREAM, FORMAT,
+        ("Nothing can be drawn on %s frames; put videoconvert in front of dsvl2overlay",
+            gst_video_format_to_string (GST_VIDEO_INFO_FORMAT (&self->info))),
+        ("%" GST_PTR_FORMAT, incaps));
+    return FALSE;
   }
-  drawing_add_box (d, meta->x, meta->y, meta->w, meta->h, label != NULL ? label : "", confidence);
+  return TRUE;
 }
 
-/* An answer that is nothing but the name of what was found is on its boxes already. */
+/* Frames that come in go out again: what downstream offers is offered to upstream. */
 static gboolean
-is_label (const GstStructure *result, const char *caption)
+gst_dsvl2_overlay_propose_allocation (GstBaseTransform *trans, GstQuery *decide_query, GstQuery *query)
 {
-  const GValue *objects = gst_structure_get_value (result, "objects");
+  g_autoptr (GstCaps) caps = gst_pad_get_current_caps (GST_BASE_TRANSFORM_SRC_PAD (trans));
+  gboolean need_pool, answered;
+  GstQuery *ask;
 
-  for (guint i = 0; objects != NULL && i < gst_value_array_get_size (objects); i++) {
-    const GstStructure *detection = gst_value_get_structure (gst_value_array_get_value (objects, i));
+  gst_query_parse_allocation (query, NULL, &need_pool);
+  ask = gst_query_new_allocation (caps, need_pool);
+  answered = gst_pad_peer_query (GST_BASE_TRANSFORM_SRC_PAD (trans), ask);
+  for (guint i = 0; answered && i < gst_query_get_n_allocation_pools (ask); i++) {
+    g_autoptr (GstBufferPool) pool = NULL;
+    guint size, min, max;
 
-    if (g_strcmp0 (gst_structure_get_string (detection, "label"), caption) == 0)
-      return TRUE;
+    gst_query_parse_nth_allocation_pool (ask, i, &pool, &size, &min, &max);
+    gst_query_add_allocation_pool (query, pool, size, min, max);
   }
-  return FALSE;
+  for (guint i = 0; answered && i < gst_query_get_n_allocation_params (ask); i++) {
+    g_autoptr (GstAllocator) allocator = NULL;
+    GstAllocationParams params;
+
+    gst_query_parse_nth_allocation_param (ask, i, &allocator, &params);
+    gst_query_add_allocation_param (query, allocator, &params);
+  }
+  for (guint i = 0; answered && i < gst_query_get_n_allocation_metas (ask); i++) {
+    const GstStructure *params;
+    const GType api = gst_query_parse_nth_allocation_meta (ask, i, &params);
+
+    gst_query_add_allocation_meta (query, api, params);
+  }
+  gst_query_unref (ask);
+  return answered;
 }
 
+/* --- settings --- */
+
+/* What the properties say at the moment, with the lists in them read. */
 static void
-add_caption (Drawing *d, const GstStructure *result)
+update_settings (GstDsvl2Overlay *self)
 {
-  const char *caption = gst_structure_get_string (result, "caption");
-
-  if (caption != NULL && !is_label (result, caption))
-    drawing_add_caption (d, caption);
-}
-
-static GstVideoOverlayComposition *
-picture_of (GstDsvl2Overlay *self, GstBuffer *buffer)
-{
-  DrawStyle style;
-  gpointer state = NULL;
-  GstMeta *meta;
-  const GstStructure *result;
+  g_autoptr (GError) error = NULL;
 
   GST_OBJECT_LOCK (self);
-  style = self->style;
-  style.font = g_strdup (style.font);
+  if (self->version == self->current_version) {
+    GST_OBJECT_UNLOCK (self);
+    return;
+  }
+  overlay_settings_clear (&self->current);
+  overlay_settings_copy (&self->current, &self->settings);
+  self->current_version = self->version;
   GST_OBJECT_UNLOCK (self);
 
-  drawing_begin (self->drawing, &self->info, !self->attach, &style);
-  g_free (style.font);
-  while ((meta = gst_buffer_iterate_meta_filtered (buffer, &state,
-              GST_VIDEO_REGION_OF_INTEREST_META_API_TYPE)) != NULL)
-    add_region (self->drawing, (GstVideoRegionOfInterestMeta *) meta);
-  state = NULL;
-  while ((result = gst_dsvl2_meta_get_result (buffer, &state)) != NULL)
-    add_caption (self->drawing, result);
-  return drawing_end (self->drawing);
+  labels_free (self->shown);
+  labels_free (self->colours);
+  self->shown = labels_parse (self->current.labels, FALSE, NULL);
+  self->colours = labels_parse (self->current.label_colors, TRUE, &error);
+  if (error != NULL)
+    GST_ELEMENT_WARNING (self, LIBRARY, SETTINGS, ("label-colors is ignored: %s", error->message),
+        (NULL));
+}
+
+static void
+gst_dsvl2_overlay_set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
+{
+  GstDsvl2Overlay *self = GST_DSVL2_OVERLAY (object);
+
+  GST_OBJECT_LOCK (self);
+  settings_set (&self->settings, id, value);
+  self->version++;
+  GST_OBJECT_UNLOCK (self);
+}
+
+static void
+gst_dsvl2_overlay_get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
+{
+  GstDsvl2Overlay *self = GST_DSVL2_OVERLAY (object);
+
+  GST_OBJECT_LOCK (self);
+  settings_get (&self->settings, id, value);
+  GST_OBJECT_UNLOCK (self);
+}
+
+/* --- frames --- */
+
+/* Metadata is read before it is known whether anything is drawn: a buffer without is passed on as it is. */
+static GstFlowReturn
+gst_dsvl2_overlay_prepare_output_buffer (GstBaseTransform *trans, GstBuffer *in, GstBuffer **out)
+{
+  GstDsvl2Overlay *self = GST_DSVL2_OVERLAY (trans);
+  DrawFor target = { &self->info, !self->attach, &self->current };
+
+  update_settings (self);
+  target.colours = self->colours;
+  target.version = self->current_version;
+  scene_read (&self->scene, in, GST_VIDEO_INFO_WIDTH (&self->info), GST_VIDEO_INFO_HEIGHT (&self->info),
+      &self->current, self->shown);
+  self->picture = drawing_update (self->drawing, &self->scene, &target);
+  *out = self->picture == NULL || gst_buffer_is_writable (in) ? in : gst_buffer_copy (in);
+  return GST_FLOW_OK;
 }
 
 /* Beside what is attached already. */
@@ -248,35 +338,54 @@ attach (GstBuffer *buffer, GstVideoOverlayComposition *picture)
   meta->overlay = both;
 }
 
+static gboolean
+blend (GstDsvl2Overlay *self, GstBuffer *buffer)
+{
+  const GstVideoCropMeta *crop = gst_buffer_get_video_crop_meta (buffer);
+  int dx = 0, dy = 0;
+  gboolean drawn;
+  GstVideoFrame frame;
+
+  /* The caps say how large the part is that is seen, and metadata counts from its corner. */
+  if (crop != NULL && (int) crop->width == GST_VIDEO_INFO_WIDTH (&self->info) &&
+      (int) crop->height == GST_VIDEO_INFO_HEIGHT (&self->info)) {
+    dx = (int) crop->x;
+    dy = (int) crop->y;
+  }
+  if (!gst_video_frame_map (&frame, &self->info, buffer, GST_MAP_READWRITE))
+    return FALSE;
+  drawn = pieces_blend (self->picture, dx, dy, &frame);
+  gst_video_frame_unmap (&frame);
+  return drawn;
+}
+
 static GstFlowReturn
 gst_dsvl2_overlay_transform_ip (GstBaseTransform *trans, GstBuffer *buffer)
 {
   GstDsvl2Overlay *self = GST_DSVL2_OVERLAY (trans);
-  GstVideoOverlayComposition *picture = picture_of (self, buffer);
-  GstVideoFrame frame;
 
-  if (picture == NULL)
+  if (self->picture == NULL)
     return GST_FLOW_OK;
-  if (self->attach) {
-    attach (buffer, picture);
-    return GST_FLOW_OK;
+  if (self->attach)
+    attach (buffer, self->picture);
+  else if (!blend (self, buffer) && !self->warned) {
+    self->warned = TRUE;
+    GST_ELEMENT_WARNING (self, STREAM, FORMAT, ("Frames cannot be drawn on"),
+        ("a buffer cannot be mapped for writing, or is smaller than its caps say"));
   }
-  if (!gst_video_frame_map (&frame, &self->info, buffer, GST_MAP_READWRITE)) {
-    GST_ELEMENT_WARNING (self, STREAM, FORMAT, ("A frame could not be drawn on"),
-        ("its buffer cannot be mapped for writing"));
-    return GST_FLOW_OK;
-  }
-  gst_video_overlay_composition_blend (picture, &frame);
-  gst_video_frame_unmap (&frame);
   return GST_FLOW_OK;
 }
 
-/* --- states and properties --- */
+/* --- states --- */
 
 static gboolean
 gst_dsvl2_overlay_start (GstBaseTransform *trans)
 {
-  GST_DSVL2_OVERLAY (trans)->drawing = drawing_new ();
+  GstDsvl2Overlay *self = GST_DSVL2_OVERLAY (trans);
+
+  self->drawing = drawing_new ();
+  scene_init (&self->scene);
+  self->current_version = 0;
   return TRUE;
 }
 
@@ -285,114 +394,28 @@ gst_dsvl2_overlay_stop (GstBaseTransform *trans)
 {
   GstDsvl2Overlay *self = GST_DSVL2_OVERLAY (trans);
 
-  g_clear_pointer (&self->drawing, drawing_free);
+  self->picture = NULL;
   self->attach = FALSE;
+  g_clear_pointer (&self->drawing, drawing_free);
+  scene_clear (&self->scene);
+  g_clear_pointer (&self->shown, labels_free);
+  g_clear_pointer (&self->colours, labels_free);
+  overlay_settings_clear (&self->current);
   return TRUE;
-}
-
-static void
-gst_dsvl2_overlay_set_property (GObject *object, guint id, const GValue *value, GParamSpec *pspec)
-{
-  GstDsvl2Overlay *self = GST_DSVL2_OVERLAY (object);
-  DrawStyle *s = &self->style;
-
-  GST_OBJECT_LOCK (self);
-  switch (id) {
-    case PROP_SHOW_LABELS:
-      s->show_labels = g_value_get_boolean (value);
-      break;
-    case PROP_SHOW_CONFIDENCE:
-      s->show_confidence = g_value_get_boolean (value);
-      break;
-    case PROP_SHOW_CAPTION:
-      s->show_caption = g_value_get_boolean (value);
-      break;
-    case PROP_FONT:
-      g_free (s->font);
-      s->font = g_value_dup_string (value);
-      break;
-    case PROP_LINE_WIDTH:
-      s->line_width = g_value_get_uint (value);
-      break;
-    case PROP_CAPTION_POSITION:
-      s->caption_place = g_value_get_enum (value);
-      break;
-    default:
-      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-  }
-  GST_OBJECT_UNLOCK (self);
-}
-
-static void
-gst_dsvl2_overlay_get_property (GObject *object, guint id, GValue *value, GParamSpec *pspec)
-{
-  GstDsvl2Overlay *self = GST_DSVL2_OVERLAY (object);
-  const DrawStyle *s = &self->style;
-
-  GST_OBJECT_LOCK (self);
-  switch (id) {
-    case PROP_SHOW_LABELS:
-      g_value_set_boolean (value, s->show_labels);
-      break;
-    case PROP_SHOW_CONFIDENCE:
-      g_value_set_boolean (value, s->show_confidence);
-      break;
-    case PROP_SHOW_CAPTION:
-      g_value_set_boolean (value, s->show_caption);
-      break;
-    case PROP_FONT:
-      g_value_set_string (value, s->font);
-      break;
-    case PROP_LINE_WIDTH:
-      g_value_set_uint (value, s->line_width);
-      break;
-    case PROP_CAPTION_POSITION:
-      g_value_set_enum (value, s->caption_place);
-      break;
-    default:
-      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
-  }
-  GST_OBJECT_UNLOCK (self);
-}
-
-static void
-install_properties (GObjectClass *c)
-{
-  /* G_PARAM_CONSTRUCT: the defaults are these, nowhere else. */
-  const GParamFlags flags =
-      G_PARAM_READWRITE | G_PARAM_CONSTRUCT | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING;
-
-  g_object_class_install_property (c, PROP_SHOW_LABELS,
-      g_param_spec_boolean ("show-labels", "Show labels", "Write what each box is", TRUE, flags));
-  g_object_class_install_property (c, PROP_SHOW_CONFIDENCE,
-      g_param_spec_boolean ("show-confidence", "Show confidence",
-          "Write how sure the detector is of each box", TRUE, flags));
-  g_object_class_install_property (c, PROP_SHOW_CAPTION,
-      g_param_spec_boolean ("show-caption", "Show caption", "Write the model's answer in a panel", TRUE,
-          flags));
-  g_object_class_install_property (c, PROP_FONT,
-      g_param_spec_string ("font", "Font",
-          "Pango font description, such as \"Sans Bold 14\"; without a size, texts grow with the frame",
-          "Sans", flags));
-  g_object_class_install_property (c, PROP_LINE_WIDTH,
-      g_param_spec_uint ("line-width", "Line width", "Of boxes, in pixels (0: grows with the frame)", 0,
-          100, 0, flags));
-  g_object_class_install_property (c, PROP_CAPTION_POSITION,
-      g_param_spec_enum ("caption-position", "Caption position", "Where the panel with the answer is",
-          position_get_type (), DRAW_BOTTOM, flags));
-  gst_type_mark_as_plugin_api (position_get_type (), 0);
 }
 
 static void
 gst_dsvl2_overlay_finalize (GObject *object)
 {
-  g_free (GST_DSVL2_OVERLAY (object)->style.font);
+  overlay_settings_clear (&GST_DSVL2_OVERLAY (object)->settings);
   G_OBJECT_CLASS (parent_class)->finalize (object);
 }
 
 static void
 gst_dsvl2_overlay_init (GstDsvl2Overlay *self)
 {
+  settings_init (&self->settings, G_OBJECT_GET_CLASS (self));
+  self->version = 1;
   gst_video_info_init (&self->info);
 }
 
@@ -406,7 +429,7 @@ gst_dsvl2_overlay_class_init (GstDsvl2OverlayClass *klass)
   object->set_property = gst_dsvl2_overlay_set_property;
   object->get_property = gst_dsvl2_overlay_get_property;
   object->finalize = gst_dsvl2_overlay_finalize;
-  install_properties (object);
+  overlay_props_install (object);
 
   gst_element_class_add_static_pad_template (element, &sink_template);
   gst_element_class_add_static_pad_template (element, &src_template);
@@ -418,6 +441,8 @@ gst_dsvl2_overlay_class_init (GstDsvl2OverlayClass *klass)
   trans->set_caps = GST_DEBUG_FUNCPTR (gst_dsvl2_overlay_set_caps);
   trans->transform_caps = GST_DEBUG_FUNCPTR (gst_dsvl2_overlay_transform_caps);
   trans->fixate_caps = GST_DEBUG_FUNCPTR (gst_dsvl2_overlay_fixate_caps);
+  trans->propose_allocation = GST_DEBUG_FUNCPTR (gst_dsvl2_overlay_propose_allocation);
+  trans->prepare_output_buffer = GST_DEBUG_FUNCPTR (gst_dsvl2_overlay_prepare_output_buffer);
   trans->transform_ip = GST_DEBUG_FUNCPTR (gst_dsvl2_overlay_transform_ip);
   /* Every buffer may have something to draw, whatever the caps. */
   trans->passthrough_on_same_caps = FALSE;
