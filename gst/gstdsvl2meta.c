@@ -1,10 +1,8 @@
 /* dsvl2: an answer as GStreamer carries it: a structure, metadata of a buffer, a message
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "gstdsvl2meta.h"
+#include "analytics.h"
 #include <math.h>
-#ifdef HAVE_ANALYTICS
-#include <gst/analytics/analytics.h>
-#endif
 
 void
 gst_dsvl2_meta_register (void)
@@ -171,56 +169,62 @@ gst_dsvl2_result_to_structure (const Dsvl2Result *result, const GstDsvl2Seen *se
 
 /* --- on a buffer --- */
 
-typedef struct {
-  guint x, y, w, h;
-} Region;
-
 /* A part of `size` pixels, as its first pixel and how many: at least one, none outside. */
 static void
-to_pixels (double from, double to, int size, guint *first, guint *count)
+to_pixels (double from, double to, int size, int *first, int *count)
 {
   const int a = CLAMP ((int) lround (from * size), 0, size - 1);
   const int b = CLAMP ((int) lround (to * size), a + 1, size);
 
-  *first = (guint) a;
-  *count = (guint) (b - a);
+  *first = a;
+  *count = b - a;
 }
 
-static Region
-region_of (const GstStructure *detection, const GstVideoInfo *info)
+static GstVideoRectangle
+box_of (const GstStructure *detection, const GstVideoInfo *info)
 {
   double x0 = 0, x1 = 0, y0 = 0, y1 = 0;
-  Region r;
+  GstVideoRectangle box;
 
   gst_structure_get (detection, "x_min", G_TYPE_DOUBLE, &x0, "x_max", G_TYPE_DOUBLE, &x1, "y_min",
       G_TYPE_DOUBLE, &y0, "y_max", G_TYPE_DOUBLE, &y1, NULL);
-  to_pixels (x0, x1, GST_VIDEO_INFO_WIDTH (info), &r.x, &r.w);
-  to_pixels (y0, y1, GST_VIDEO_INFO_HEIGHT (info), &r.y, &r.h);
-  return r;
+  to_pixels (x0, x1, GST_VIDEO_INFO_WIDTH (info), &box.x, &box.w);
+  to_pixels (y0, y1, GST_VIDEO_INFO_HEIGHT (info), &box.y, &box.h);
+  return box;
 }
 
-static void
-attach_region (GstBuffer *buffer, const GstStructure *detection, GQuark type, const Region *r)
+static GstVideoRegionOfInterestMeta *
+attach_region (GstBuffer *buffer, const GstStructure *detection, GQuark type,
+    const GstVideoRectangle *box)
 {
-  GstVideoRegionOfInterestMeta *meta =
-      gst_buffer_add_video_region_of_interest_meta_id (buffer, type, r->x, r->y, r->w, r->h);
+  GstVideoRegionOfInterestMeta *region = gst_buffer_add_video_region_of_interest_meta_id (buffer, type,
+      (guint) box->x, (guint) box->y, (guint) box->w, (guint) box->h);
 
-  meta->id = (gint) gst_util_seqnum_next ();
-  gst_video_region_of_interest_meta_add_param (meta, gst_structure_copy (detection));
+  gst_video_region_of_interest_meta_add_param (region, gst_structure_copy (detection));
+  return region;
 }
 
+/* An object, as a region and for GstAnalytics. The region has the id of the detection there, as in DL
+ * Streamer, so that a reader of both knows that they are one. */
 static void
-attach_analytics (GstBuffer *buffer, const GstStructure *detection, GQuark type, const Region *r)
+attach_object (GstBuffer *buffer, const GstStructure *detection, const GstVideoInfo *info,
+    GArray *tracks)
 {
-#ifdef HAVE_ANALYTICS
-  GstAnalyticsRelationMeta *meta = gst_buffer_add_analytics_relation_meta (buffer);
-  GstAnalyticsODMtd found;
+  const GQuark type = gst_dsvl2_label_quark (gst_structure_get_string (detection, "label"));
+  const GstVideoRectangle box = box_of (detection, info);
+  GstVideoRegionOfInterestMeta *region = attach_region (buffer, detection, type, &box);
   double confidence = 0;
+  GstDsvl2Track track;
+  const gboolean tracked = gst_dsvl2_tracks_take (tracks, &box, &track);
 
   gst_structure_get_double (detection, "confidence", &confidence);
-  gst_analytics_relation_meta_add_od_mtd (meta, type, (gint) r->x, (gint) r->y, (gint) r->w,
-      (gint) r->h, (gfloat) confidence, &found);
-#endif
+  region->id =
+      gst_dsvl2_analytics_add (buffer, type, &box, (float) confidence, tracked ? &track : NULL);
+  if (region->id < 0)
+    region->id = (gint) gst_util_seqnum_next ();
+  if (tracked)
+    gst_video_region_of_interest_meta_add_param (region,
+        gst_structure_new ("object_id", "id", G_TYPE_INT, (gint) track.number, NULL));
 }
 
 static gboolean
@@ -235,16 +239,14 @@ gst_dsvl2_meta_attach (GstBuffer *buffer, const GstVideoInfo *info, const GstStr
     gboolean fresh)
 {
   const GValue *objects = gst_structure_get_value (result, "objects");
+  const guint n = objects != NULL ? gst_value_array_get_size (objects) : 0;
+  g_autoptr (GArray) tracks = n > 0 ? gst_dsvl2_tracks_find (buffer) : NULL;
   GstStructure *meta;
 
-  for (guint i = 0; objects != NULL && i < gst_value_array_get_size (objects); i++) {
-    const GstStructure *detection = gst_value_get_structure (gst_value_array_get_value (objects, i));
-    const GQuark type = gst_dsvl2_label_quark (gst_structure_get_string (detection, "label"));
-    const Region r = region_of (detection, info);
-
-    attach_region (buffer, detection, type, &r);
-    attach_analytics (buffer, detection, type, &r);
-  }
+  gst_dsvl2_analytics_reserve (buffer, n);
+  for (guint i = 0; i < n; i++)
+    attach_object (buffer, gst_value_get_structure (gst_value_array_get_value (objects, i)), info,
+        tracks);
   gst_dsvl2_meta_register ();
   meta = gst_custom_meta_get_structure (gst_buffer_add_custom_meta (buffer, GST_DSVL2_RESULT_NAME));
   gst_structure_foreach (result, copy_field, meta);

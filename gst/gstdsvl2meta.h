@@ -69,8 +69,9 @@ void gst_dsvl2_meta_register (void);
 GstStructure *gst_dsvl2_result_to_structure (const Dsvl2Result *result, const GstDsvl2Seen *seen);
 
 /* gst_dsvl2_meta_attach: puts a region of interest for each object and the custom meta on a writable
- * buffer; with GStreamer 1.24 or newer a GstAnalyticsRelationMeta with the objects too. Boxes are
- * clamped to the frame that `info` describes, at least one pixel wide and high. */
+ * buffer; with GStreamer 1.24 or newer the objects are in its GstAnalyticsRelationMeta too. An object that
+ * lies on one that a tracker upstream has numbered gets that number. Boxes are clamped to the frame that
+ * `info` describes, at least one pixel wide and high. */
 void gst_dsvl2_meta_attach (GstBuffer *buffer, const GstVideoInfo *info, const GstStructure *result,
     gboolean fresh);
 

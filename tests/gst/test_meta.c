@@ -4,9 +4,6 @@
 #include "harness.h"
 #include <math.h>
 #include <string.h>
-#ifdef HAVE_ANALYTICS
-#include <gst/analytics/analytics.h>
-#endif
 
 static void
 test_clean_text (void)
@@ -222,51 +219,6 @@ test_through_converters (void)
   gst_harness_teardown (h);
 }
 
-/* GStreamer 1.24 and newer: the same objects as detections of GstAnalytics, scaled with the frame. */
-static void
-test_analytics (void)
-{
-#ifdef HAVE_ANALYTICS
-  const GstVideoInfo info = test_info ("I420", 100, 50), small = test_info ("I420", 50, 25);
-  const Dsvl2Object objects[] = { { (char *) "a cat", 0.5f, 0, 1, 1, 0.75f },
-    { (char *) "<dog>", 0, 0, 0.5f, 0.5f, 0.25f } };
-  static const char *const types[] = { "a cat", "dog" };
-  GstHarness *h = gst_harness_new_parse ("videoscale");
-  GstStructure *s = structure_of (objects, 2);
-  GstBuffer *buffer = test_frame_new (&info, 0, 1);
-  GstAnalyticsRelationMeta *meta;
-  GstAnalyticsMtd found;
-  gpointer state = NULL;
-  int n = 0;
-
-  gst_harness_set_caps (h, gst_video_info_to_caps (&info), gst_video_info_to_caps (&small));
-  gst_dsvl2_meta_attach (buffer, &info, s, TRUE);
-  buffer = gst_harness_push_and_pull (h, buffer);
-  meta = gst_buffer_get_analytics_relation_meta (buffer);
-  g_assert_nonnull (meta);
-  while (gst_analytics_relation_meta_iterate (meta, &state, gst_analytics_od_mtd_get_mtd_type (),
-      &found)) {
-    const GstVideoRegionOfInterestMeta *r = test_region (buffer, (guint) n);
-    gint x, y, width, height;
-    gfloat confidence;
-
-    g_assert_true (gst_analytics_od_mtd_get_location (&found, &x, &y, &width, &height, &confidence));
-    g_test_message ("%s: %d+%d %d+%d, %g", types[n], x, width, y, height, (double) confidence);
-    g_assert_cmpstr (g_quark_to_string (gst_analytics_od_mtd_get_obj_type (&found)), ==, types[n]);
-    g_assert_cmpfloat (confidence, ==, objects[n].confidence);
-    g_assert_true (ABS (x - (int) r->x) <= 1 && ABS (width - (int) r->w) <= 1);
-    g_assert_true (ABS (y - (int) r->y) <= 1 && ABS (height - (int) r->h) <= 1);
-    n++;
-  }
-  g_assert_cmpint (n, ==, 2);
-  gst_buffer_unref (buffer);
-  gst_structure_free (s);
-  gst_harness_teardown (h);
-#else
-  g_test_skip ("this GStreamer has no GstAnalytics");
-#endif
-}
-
 int
 main (int argc, char **argv)
 {
@@ -277,7 +229,6 @@ main (int argc, char **argv)
   g_test_add_func ("/meta/many-objects", test_many_objects);
   g_test_add_func ("/meta/serialise", test_serialise);
   g_test_add_func ("/meta/converters", test_through_converters);
-  g_test_add_func ("/meta/analytics", test_analytics);
   g_test_add_func ("/meta/label-quarks", test_label_quarks);
   return g_test_run ();
 }
