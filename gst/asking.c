@@ -10,6 +10,8 @@ typedef struct {
   char *prompt;
   GstDsvl2Seen seen;
   guint region;
+  GString *text; /* so far, if anybody listens; the worker's */
+  int n_tokens;
   Dsvl2Request *request; /* while it is open */
   GstStructure *result;
   gboolean ended;
@@ -72,6 +74,7 @@ asking_new (guint64 ticket, const AskingFrame *frame, const InferSettings *setti
     Question *q = &asking->questions[i];
 
     q->asking = asking;
+    q->text = funcs->partial != NULL ? g_string_new (NULL) : NULL;
     q->prompt = g_strdup (prompts[i / asking->n_regions]);
     q->region = i % asking->n_regions;
     q->seen = (GstDsvl2Seen){ .prompt = q->prompt,
@@ -100,6 +103,8 @@ asking_unref (Asking *asking)
     return;
   for (guint i = 0; i < asking->n_questions; i++) {
     g_free (asking->questions[i].prompt);
+    if (asking->questions[i].text != NULL)
+      g_string_free (asking->questions[i].text, TRUE);
     g_clear_pointer (&asking->questions[i].result, gst_structure_free);
     g_clear_pointer (&asking->questions[i].request, dsvl2_request_unref);
   }
@@ -161,6 +166,22 @@ question_done (Dsvl2Request *request, const Dsvl2Result *result, gpointer user_d
       result->finish == DSVL2_FINISH_ERROR ? result->error : NULL);
 }
 
+/* From the engine's worker. */
+static void
+question_token (Dsvl2Request *request, int token_id, const char *text, gpointer user_data)
+{
+  Question *q = user_data;
+  GstStructure *partial;
+
+  g_string_append (q->text, text);
+  q->n_tokens++;
+  if (asking_was_cancelled (q->asking))
+    return;
+  partial = gst_dsvl2_partial_to_structure (q->text->str, q->n_tokens, &q->seen);
+  q->asking->funcs.partial (q->asking->owner, partial);
+  gst_structure_free (partial);
+}
+
 /* --- asking --- */
 
 static Dsvl2Request *
@@ -184,6 +205,7 @@ submit (Question *q, Dsvl2Engine *engine, Dsvl2Picture *picture, const InferSett
               .repetition_penalty = s->repetition_penalty,
               .seed = s->seed,
               .max_new_tokens = s->max_new_tokens },
+          .token = q->text != NULL ? question_token : NULL,
           .done = question_done,
           .user_data = q },
       error);

@@ -12,10 +12,12 @@
 
 typedef struct _Asking Asking;
 
-/* Both come from the engine's worker, or from asking_submit () for what could not be submitted; without
+/* They come from the engine's worker, or from asking_submit () for what could not be submitted; without
  * any lock. */
 typedef struct {
   void (*failed) (gpointer owner, const GError *error);
+  /* A "dsvl2-partial" structure, for each token of each answer; NULL where nobody wants them. */
+  void (*partial) (gpointer owner, const GstStructure *partial);
   /* All questions have ended: the last that is heard of it. */
   void (*ended) (gpointer owner, Asking *asking);
 } AskingFuncs;
@@ -49,8 +51,9 @@ void asking_cancel (Asking *asking);
 
 guint64 asking_get_ticket (const Asking *asking);
 
-/* When it has ended: */
 gboolean asking_was_cancelled (Asking *asking);
+
+/* When it has ended: */
 /* The "dsvl2-result" structures; NULL where there is none. Free with g_ptr_array_unref (). */
 GPtrArray *asking_get_results (Asking *asking);
 const AskingSum *asking_get_sum (const Asking *asking);

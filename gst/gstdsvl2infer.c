@@ -54,7 +54,7 @@ struct _GstDsvl2Infer {
   gboolean dropped; /* the base class did, before the next frame */
 };
 
-enum { SIGNAL_ANALYZE_NOW, N_SIGNALS };
+enum { SIGNAL_ANALYZE_NOW, SIGNAL_RESULT, SIGNAL_PARTIAL, N_SIGNALS };
 static guint signals[N_SIGNALS];
 
 #define parent_class gst_dsvl2_infer_parent_class
@@ -84,6 +84,13 @@ publish (gpointer owner, const GstStructure *result)
   gst_element_post_message (GST_ELEMENT (self),
       gst_message_new_element (GST_OBJECT (self), gst_structure_copy (result)));
   g_object_notify (G_OBJECT (self), "last-result");
+  g_signal_emit (self, signals[SIGNAL_RESULT], 0, result);
+}
+
+static void
+publish_partial (gpointer owner, const GstStructure *partial)
+{
+  g_signal_emit (owner, signals[SIGNAL_PARTIAL], 0, partial);
 }
 
 static void
@@ -172,7 +179,8 @@ accept_frame (GstDsvl2Infer *self, GstBuffer *frame)
   infer_settings_copy (&settings, &self->settings);
   GST_OBJECT_UNLOCK (self);
   questions_ask (self->questions, ticket,
-      &(AskingFrame){ .frame = frame, .info = &self->info, .segment = segment }, &settings);
+      &(AskingFrame){ .frame = frame, .info = &self->info, .segment = segment }, &settings,
+      g_signal_has_handler_pending (self, signals[SIGNAL_PARTIAL], 0, TRUE));
 }
 
 /* Frames of a live source that wait make the pipeline later than it was told. */
@@ -474,7 +482,9 @@ gst_dsvl2_infer_get_property (GObject *object, guint id, GValue *value, GParamSp
 static void
 gst_dsvl2_infer_init (GstDsvl2Infer *self)
 {
-  const QuestionsFuncs funcs = { publish, report_failure };
+  const QuestionsFuncs funcs = {
+    .answered = publish, .partial = publish_partial, .failed = report_failure
+  };
 
   self->questions = questions_new (G_OBJECT (self), &funcs);
   infer_settings_init (&self->settings, G_OBJECT_GET_CLASS (self));
@@ -515,6 +525,29 @@ gst_dsvl2_infer_class_init (GstDsvl2InferClass *klass)
   signals[SIGNAL_ANALYZE_NOW] = g_signal_new_class_handler ("analyze-now", GST_TYPE_DSVL2_INFER,
       G_SIGNAL_RUN_LAST | G_SIGNAL_ACTION, G_CALLBACK (gst_dsvl2_infer_analyze_now), NULL, NULL, NULL,
       G_TYPE_NONE, 0);
+
+  /**
+   * GstDsvl2Infer::result:
+   * @infer: the element
+   * @result: the "dsvl2-result" structure
+   *
+   * An answer: what the element message of the same name has, without a main loop. It comes from a thread
+   * of the element's, which waits for the handler.
+   */
+  signals[SIGNAL_RESULT] = g_signal_new ("result", GST_TYPE_DSVL2_INFER, G_SIGNAL_RUN_LAST, 0, NULL,
+      NULL, NULL, G_TYPE_NONE, 1, GST_TYPE_STRUCTURE | G_SIGNAL_TYPE_STATIC_SCOPE);
+
+  /**
+   * GstDsvl2Infer::partial:
+   * @infer: the element
+   * @partial: a "dsvl2-partial" structure
+   *
+   * An answer has one token more: its text so far, the prompt, and the frame that was seen. Questions that
+   * are asked while no handler is connected send none, and cost nothing. It comes from the thread that
+   * computes, which waits for the handler.
+   */
+  signals[SIGNAL_PARTIAL] = g_signal_new ("partial", GST_TYPE_DSVL2_INFER, G_SIGNAL_RUN_LAST, 0, NULL,
+      NULL, NULL, G_TYPE_NONE, 1, GST_TYPE_STRUCTURE | G_SIGNAL_TYPE_STATIC_SCOPE);
 
   element->change_state = GST_DEBUG_FUNCPTR (gst_dsvl2_infer_change_state);
   gst_element_class_add_static_pad_template (element, &sink_template);

@@ -133,15 +133,9 @@ set_objects (GstStructure *s, const Dsvl2Result *result, const GstDsvl2Seen *see
   gst_structure_take_value (s, "objects", &array);
 }
 
-GstStructure *
-gst_dsvl2_result_to_structure (const Dsvl2Result *result, const GstDsvl2Seen *seen)
+static void
+set_seen (GstStructure *s, const GstDsvl2Seen *seen)
 {
-  g_autofree char *text = g_utf8_make_valid (result->text != NULL ? result->text : "", -1);
-  g_autofree char *caption = g_utf8_make_valid (result->caption != NULL ? result->caption : "", -1);
-  GstStructure *s = gst_structure_new_empty (GST_DSVL2_RESULT_NAME);
-
-  SET (s, "text", STRING, text);
-  SET (s, "caption", STRING, caption);
   SET (s, "prompt", STRING, seen->prompt);
   SET (s, "prompt-index", INT, seen->prompt_index);
   SET (s, "seen-pts", UINT64, seen->pts);
@@ -153,6 +147,29 @@ gst_dsvl2_result_to_structure (const Dsvl2Result *result, const GstDsvl2Seen *se
   SET (s, "region-y", INT, seen->region.y);
   SET (s, "region-width", INT, seen->region.w);
   SET (s, "region-height", INT, seen->region.h);
+}
+
+GstStructure *
+gst_dsvl2_partial_to_structure (const char *text, int n_tokens, const GstDsvl2Seen *seen)
+{
+  GstStructure *s = gst_structure_new_empty (GST_DSVL2_PARTIAL_NAME);
+
+  SET (s, "text", STRING, text);
+  set_seen (s, seen);
+  SET (s, "tokens", INT, n_tokens);
+  return s;
+}
+
+GstStructure *
+gst_dsvl2_result_to_structure (const Dsvl2Result *result, const GstDsvl2Seen *seen)
+{
+  g_autofree char *text = g_utf8_make_valid (result->text != NULL ? result->text : "", -1);
+  g_autofree char *caption = g_utf8_make_valid (result->caption != NULL ? result->caption : "", -1);
+  GstStructure *s = gst_structure_new_empty (GST_DSVL2_RESULT_NAME);
+
+  SET (s, "text", STRING, text);
+  SET (s, "caption", STRING, caption);
+  set_seen (s, seen);
   SET (s, "fresh", BOOLEAN, TRUE);
   SET (s, "finish", STRING, dsvl2_finish_get_name (result->finish));
   SET (s, "tokens", INT, result->n_tokens);

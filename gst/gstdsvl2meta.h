@@ -44,6 +44,7 @@
 G_BEGIN_DECLS
 
 #define GST_DSVL2_RESULT_NAME "dsvl2-result"
+#define GST_DSVL2_PARTIAL_NAME "dsvl2-partial"
 
 enum {
   GST_DSVL2_MAX_OBJECTS = 256, /* of one answer on a buffer */
@@ -67,6 +68,11 @@ void gst_dsvl2_meta_register (void);
 /* gst_dsvl2_result_to_structure: the structure above, fresh; boxes, which the engine knows in parts of the
  * region, in parts of the frame. Free with gst_structure_free (). */
 GstStructure *gst_dsvl2_result_to_structure (const Dsvl2Result *result, const GstDsvl2Seen *seen);
+
+/* gst_dsvl2_partial_to_structure: an answer that is being written, as the `partial` signal of dsvl2infer has
+ * it: `text` so far, which is valid UTF-8, how many `tokens` that are, and the fields from `prompt` to
+ * `region-height` of the structure above. Free with gst_structure_free (). */
+GstStructure *gst_dsvl2_partial_to_structure (const char *text, int n_tokens, const GstDsvl2Seen *seen);
 
 /* gst_dsvl2_meta_attach: puts a region of interest for each object and the custom meta on a writable
  * buffer; with GStreamer 1.24 or newer the objects are in its GstAnalyticsRelationMeta too. An object that

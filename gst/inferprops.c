@@ -193,7 +193,8 @@ infer_props_install (GObjectClass *c)
   g_object_class_install_property (c, INFER_PROP_STATS,
       g_param_spec_boxed ("stats", "Statistics",
           "Since the element was made: frames, of them analysed, dropped, skipped and unchanged; "
-          "questions answered and failed; tokens, tokens-per-second; of a mean answer queue-ms, "
+          "questions answered and failed; tokens, tokens-per-second; prompt-tokens, cached-tokens and "
+          "cache-hits, their ratio; of a mean answer queue-ms, "
           "vision-ms, prefill-ms, decode-ms",
           GST_TYPE_STRUCTURE, NOW));
   gst_type_mark_as_plugin_api (mode_get_type (), 0);

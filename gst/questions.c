@@ -71,6 +71,14 @@ question_failed (gpointer questions, const GError *error)
 }
 
 static void
+question_partial (gpointer questions, const GstStructure *partial)
+{
+  Questions *q = questions;
+
+  q->funcs.partial (q->owner, partial);
+}
+
+static void
 tell (Questions *q, const GPtrArray *answer)
 {
   for (guint i = 0; i < answer->len; i++)
@@ -122,9 +130,12 @@ frame_asked (gpointer questions, Asking *asking)
 /* --- questions --- */
 
 void
-questions_ask (Questions *q, guint64 ticket, const AskingFrame *frame, const InferSettings *settings)
+questions_ask (Questions *q, guint64 ticket, const AskingFrame *frame, const InferSettings *settings,
+    gboolean partials)
 {
-  static const AskingFuncs funcs = { question_failed, frame_asked };
+  const AskingFuncs funcs = {
+    .failed = question_failed, .partial = partials ? question_partial : NULL, .ended = frame_asked
+  };
   g_autoptr (Asking) asking = asking_new (ticket, frame, settings, &funcs, q);
   gboolean flushing;
 
@@ -294,7 +305,7 @@ questions_get_stats (Questions *q)
   sum = q->sum;
   g_mutex_unlock (&q->lock);
   ms = 1e-3 / (double) MAX (sum.answered, 1); /* of a mean answer */
-  seconds = 1e-6 * (double) sum.decode_us;
+  seconds = 1e-6 * (double) sum.decode_us;    /* from first tokens to last */
   COUNT ("frames", n.frames);
   COUNT ("analysed", n.analysed);
   COUNT ("answered", sum.answered);
@@ -303,7 +314,10 @@ questions_get_stats (Questions *q)
   COUNT ("skipped", n.skipped);
   COUNT ("unchanged", n.unchanged);
   COUNT ("tokens", sum.tokens);
-  NUMBER ("tokens-per-second", seconds > 0 ? (double) sum.tokens / seconds : 0.0);
+  COUNT ("prompt-tokens", sum.prompt_tokens);
+  COUNT ("cached-tokens", sum.cached_tokens);
+  NUMBER ("cache-hits", (double) sum.cached_tokens / (double) MAX (sum.prompt_tokens, 1));
+  NUMBER ("tokens-per-second", seconds > 0 ? (double) (sum.tokens - sum.answered) / seconds : 0.0);
   NUMBER ("queue-ms", (double) sum.queue_us * ms);
   NUMBER ("vision-ms", (double) sum.vision_us * ms);
   NUMBER ("prefill-ms", (double) sum.prefill_us * ms);

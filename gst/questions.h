@@ -18,6 +18,8 @@ typedef struct {
   /* A result, once, in the order of frames and of prompts: with its first frame; of a live stream when
    * all questions about its frame have ended, because no frame may follow. */
   void (*answered) (gpointer owner, const GstStructure *result);
+  /* A "dsvl2-partial" structure: a question's answer has one token more. */
+  void (*partial) (gpointer owner, const GstStructure *partial);
   /* A question without an answer: each message once until all questions about a frame are answered. */
   void (*failed) (gpointer owner, const GError *error);
 } QuestionsFuncs;
@@ -46,9 +48,9 @@ void questions_demand (Questions *q);
 /* questions_renew: what will be asked is not what was asked before. */
 void questions_renew (Questions *q);
 /* questions_ask: asks the engine each prompt about each region of the frame that was just pushed. Its
- * answer is there when all of these questions have ended. */
+ * answer is there when all of these questions have ended. With `partials` the owner hears of each token. */
 void questions_ask (Questions *q, guint64 ticket, const AskingFrame *frame,
-    const InferSettings *settings);
+    const InferSettings *settings, gboolean partials);
 
 /* questions_next: the next frame that may go on, with the metadata of the answer that belongs on it, or
  * NULL when it takes another frame first. With `drain` it waits instead. `delay` is how long the frame

@@ -26,6 +26,7 @@ struct _Dsvl2Request {
   gatomicrefcount refs;
   int n_pictures;
   Dsvl2Picture *pictures[FAKE_MESSAGES];
+  Dsvl2TokenFunc token;
   Dsvl2DoneFunc done;
   gpointer user_data;
   gboolean cancelled, ended;
@@ -39,7 +40,7 @@ static struct {
   GQueue open;  /* asked, not answered */
   GQueue ready; /* answered: for the worker to call back */
   char *all_label;
-  gboolean all;
+  gboolean all, calling;
   char *refusal;
   guint n_cancelled;
   int n_alive;
@@ -168,10 +169,12 @@ work (gpointer data)
     Dsvl2Request *request = g_queue_pop_head (&fake.ready);
 
     if (request != NULL) {
+      fake.calling = TRUE;
       g_mutex_unlock (&fake.lock);
       request->done (request, &request->result, request->user_data);
       g_mutex_lock (&fake.lock);
       request->ended = TRUE;
+      fake.calling = FALSE;
       g_cond_broadcast (&fake.changed);
       g_mutex_unlock (&fake.lock);
       dsvl2_request_unref (request);
@@ -344,6 +347,7 @@ dsvl2_engine_submit (Dsvl2Engine *engine, const Dsvl2Ask *ask, GError **error)
     request->n_pictures = ask->n_pictures;
     for (int i = 0; i < ask->n_pictures; i++)
       request->pictures[i] = dsvl2_picture_ref (ask->pictures[i]);
+    request->token = ask->token;
     request->done = ask->done;
     request->user_data = ask->user_data;
     alive (1);
@@ -437,6 +441,15 @@ fake_answer_all (const char *label)
 }
 
 void
+fake_settle (void)
+{
+  g_mutex_lock (&fake.lock);
+  while (fake.calling || !g_queue_is_empty (&fake.ready))
+    g_cond_wait (&fake.changed, &fake.lock);
+  g_mutex_unlock (&fake.lock);
+}
+
+void
 fake_wait_open (guint n)
 {
   g_mutex_lock (&fake.lock);
@@ -475,6 +488,23 @@ void
 fake_answer_nth (guint n, const char *text)
 {
   answer (n, text, NULL, 0, NULL);
+}
+
+gboolean
+fake_token (const char *text)
+{
+  Dsvl2Request *request;
+  gboolean listens;
+
+  fake_wait_open (1);
+  g_mutex_lock (&fake.lock);
+  request = dsvl2_request_ref (g_queue_peek_head (&fake.open));
+  g_mutex_unlock (&fake.lock);
+  listens = request->token != NULL;
+  if (listens)
+    request->token (request, 1, text, request->user_data);
+  dsvl2_request_unref (request);
+  return listens;
 }
 
 void

@@ -34,10 +34,14 @@ void fake_answer_all (const char *label);
 /* Answers the oldest open request: with a text, or with an error. */
 void fake_answer (const char *text, const Dsvl2Object *objects, int n_objects);
 void fake_fail (const char *message);
+/* Another token of the oldest open request, from this thread. Returns FALSE if it listens to none. */
+gboolean fake_token (const char *text);
 /* Answers the n-th of the open requests. */
 void fake_answer_nth (guint n, const char *text);
 /* Makes the next submission itself fail. */
 void fake_refuse (const char *message);
+/* Waits until all that was answered has been called back. */
+void fake_settle (void);
 /* Waits until so many requests are open. */
 void fake_wait_open (guint n);
 guint fake_n_open (void);

@@ -164,6 +164,85 @@ test_flush_cancels_all (void)
   test_infer_end (h);
 }
 
+/* --- signals --- */
+
+/* What a signal said, a line each: "pts prompt: text". */
+static void
+note (GstElement *element, const GstStructure *s, gpointer said)
+{
+  g_string_append_printf (said, "%" G_GUINT64_FORMAT " %s: %s\n",
+      test_uint64 (s, "seen-pts") / GST_MSECOND, gst_structure_get_string (s, "prompt"),
+      gst_structure_get_string (s, "text"));
+}
+
+static void
+test_result_signal (void)
+{
+  const GstVideoInfo info = test_info ("I420", 64, 48);
+
+  for (int live = 0; live <= 1; live++) {
+    GstHarness *h = test_infer_new ("prompts=a;b", live, &info);
+    GString *said = g_string_new (NULL);
+    GstElement *infer;
+    GstStructure *last;
+
+    infer = gst_harness_find_element (h, "dsvl2infer");
+    g_signal_connect (infer, "result", G_CALLBACK (note), said);
+    fake_answer_all (NULL);
+    for (int i = 0; i < 2; i++) {
+      FLOWS (h, test_frame_new (&info, 40 * i, 1));
+      fake_settle ();
+    }
+    g_test_message ("%s", said->str);
+    g_assert_cmpstr (said->str, ==,
+        "0 a:  all of it\n0 b:  all of it\n40 a:  all of it\n40 b:  all of it\n");
+    gst_harness_get (h, "dsvl2infer", "last-result", &last, NULL);
+    g_assert_cmpstr (gst_structure_get_string (last, "prompt"), ==, "b");
+    g_assert_cmpuint (test_uint64 (last, "seen-pts"), ==, 40 * GST_MSECOND);
+    gst_structure_free (last);
+    g_string_free (said, TRUE);
+    gst_object_unref (infer);
+    test_infer_end (h);
+  }
+}
+
+/* Token by token while somebody listens; the engine is not asked for tokens otherwise. */
+static void
+test_partial_signal (void)
+{
+  const GstVideoInfo info = test_info ("I420", 64, 48);
+  GstHarness *h = test_infer_new ("prompt=a", TRUE, &info);
+  GString *said = g_string_new (NULL);
+  gulong handler;
+  GstElement *infer;
+
+  infer = gst_harness_find_element (h, "dsvl2infer");
+  FLOWS (h, test_frame_new (&info, 0, 1));
+  g_assert_false (fake_token ("not heard"));
+  handler = g_signal_connect (infer, "partial", G_CALLBACK (note), said);
+  g_assert_false (fake_token ("nor this, of a question from before"));
+  fake_answer ("x", NULL, 0);
+
+  FLOWS (h, test_frame_new (&info, 40, 1));
+  g_assert_true (fake_token (" one"));
+  g_assert_true (fake_token (""));
+  g_assert_true (fake_token (" tw\xc3\xb6"));
+  fake_answer ("one two", NULL, 0);
+  g_test_message ("%s", said->str);
+  g_assert_cmpstr (said->str, ==, "40 a:  one\n40 a:  one\n40 a:  one tw\xc3\xb6\n");
+
+  FLOWS (h, test_frame_new (&info, 80, 1));
+  g_signal_handler_disconnect (infer, handler);
+  g_assert_true (fake_token ("nobody hears"));
+  fake_answer ("x", NULL, 0);
+  FLOWS (h, test_frame_new (&info, 120, 1));
+  g_assert_false (fake_token ("nor this"));
+  g_assert_cmpuint (strlen (said->str), ==, strlen ("40 a:  one\n40 a:  one\n40 a:  one tw\xc3\xb6\n"));
+  g_string_free (said, TRUE);
+  gst_object_unref (infer);
+  test_infer_end (h);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -172,5 +251,7 @@ main (int argc, char **argv)
   g_test_add_func ("/ask/prompts/wait", test_waits_for_all);
   g_test_add_func ("/ask/prompts/one-fails", test_one_fails);
   g_test_add_func ("/ask/prompts/flush", test_flush_cancels_all);
+  g_test_add_func ("/ask/signals/result", test_result_signal);
+  g_test_add_func ("/ask/signals/partial", test_partial_signal);
   return test_run ();
 }

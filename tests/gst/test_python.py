@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+# dsvl2: what an application in Python sees: properties, signals, messages, metadata
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Only GObject introspection, nothing of gst-python. DSVL2_TEST_MODEL names the model's folder,
+# GST_PLUGIN_PATH that of the plugin.
+import os
+import sys
+import unittest
+
+import gi
+gi.require_version('Gst', '1.0')
+gi.require_version('GstVideo', '1.0')
+from gi.repository import Gst, GstVideo
+
+FRAMES = 3
+SOURCE = f'videotestsrc num-buffers={FRAMES} pattern=ball ! video/x-raw,format=I420,width=160,height=120'
+
+# The fields of "dsvl2-result" and of "detection", with their types, as gstdsvl2meta.h has them.
+FIELDS = {
+    'text': str, 'caption': str, 'prompt': str, 'prompt-index': int, 'seen-pts': int, 'stream-time': int,
+    'running-time': int, 'width': int, 'height': int, 'region-x': int, 'region-y': int,
+    'region-width': int, 'region-height': int, 'fresh': bool, 'finish': str, 'tokens': int,
+    'prompt-tokens': int, 'cached-tokens': int, 'tiles': int, 'queue-us': int, 'vision-us': int,
+    'prefill-us': int, 'decode-us': int, 'n-objects': int,
+}
+DETECTION = {'x_min': float, 'x_max': float, 'y_min': float, 'y_max': float, 'confidence': float,
+             'label_id': int, 'label': str}
+
+
+def array_of(structure, field):
+    there, array = structure.get_array(field)
+    assert there, field
+    return [array.get_nth(i) for i in range(array.n_values)]
+
+
+class Pipeline:
+    """One run of a pipeline to its end, and all that it told."""
+
+    def __init__(self, properties, on_infer=lambda infer: None):
+        self.messages, self.results, self.partials, self.metas = [], [], [], []
+        self.pipeline = Gst.parse_launch(
+            f'{SOURCE} ! dsvl2infer name=infer max-new-tokens=12 {properties} ! fakesink name=sink')
+        self.infer = self.pipeline.get_by_name('infer')
+        self.infer.set_property('model', os.environ['DSVL2_TEST_MODEL'])
+        on_infer(self.infer)
+        self.infer.connect('result', lambda infer, s: self.results.append(s.copy()))
+        self.infer.connect('partial', lambda infer, s: self.partials.append(s.copy()))
+        sink = self.pipeline.get_by_name('sink').get_static_pad('sink')
+        sink.add_probe(Gst.PadProbeType.BUFFER, self.on_buffer)
+        self.run()
+
+    def on_buffer(self, pad, info):
+        buffer = info.get_buffer()
+        meta = buffer.get_custom_meta('dsvl2-result')
+        self.metas.append((buffer.pts, meta.get_structure().copy() if meta else None))
+        return Gst.PadProbeReturn.OK
+
+    def run(self):
+        self.pipeline.set_state(Gst.State.PLAYING)
+        bus = self.pipeline.get_bus()
+        while True:
+            message = bus.timed_pop(60 * Gst.SECOND)
+            assert message and message.type != Gst.MessageType.ERROR, message and message.parse_error()
+            if message.has_name('dsvl2-result'):
+                self.messages.append(message.get_structure().copy())
+            if message.type == Gst.MessageType.EOS:
+                break
+        self.stats = self.infer.get_property('stats')
+        self.last = self.infer.get_property('last-result')
+        self.pipeline.set_state(Gst.State.NULL)
+
+
+class Test(unittest.TestCase):
+    def check_result(self, s, prompt, index):
+        for name, kind in FIELDS.items():
+            self.assertIs(type(s.get_value(name)), kind, name)
+        self.assertEqual(s.n_fields(), len(FIELDS) + 1)
+        self.assertEqual((s.get_value('prompt'), s.get_value('prompt-index')), (prompt, index))
+        self.assertEqual((s.get_value('width'), s.get_value('height')), (160, 120))
+        objects = array_of(s, 'objects')
+        self.assertEqual(len(objects), s.get_value('n-objects'))
+        for o in objects:
+            for name, kind in DETECTION.items():
+                self.assertIs(type(o.get_value(name)), kind, name)
+
+    def test_one_prompt(self):
+        p = Pipeline('prompt="find cars"')
+        self.assertEqual([len(x) for x in (p.messages, p.results, p.metas)], [FRAMES] * 3)
+        for told, signalled, (pts, meta) in zip(p.messages, p.results, p.metas):
+            self.check_result(told, 'find cars', 0)
+            self.assertEqual(told.to_string(), signalled.to_string())
+            self.assertEqual(told.to_string(), meta.to_string())
+            self.assertEqual(told.get_value('seen-pts'), pts)
+        self.assertEqual(p.last.to_string(), p.messages[-1].to_string())
+
+    def test_partials(self):
+        p = Pipeline('')
+        answers = iter(p.results)
+        answer = next(answers)
+        for i, part in enumerate(p.partials):
+            self.assertTrue(part.has_name('dsvl2-partial'))
+            if part.get_value('seen-pts') != answer.get_value('seen-pts'):
+                self.assertEqual(p.partials[i - 1].get_value('text').strip(), answer.get_value('text').strip())
+                answer = next(answers)
+            self.assertEqual(part.get_value('prompt'), 'Describe this image.')
+            self.assertTrue(answer.get_value('text').startswith(part.get_value('text')))
+        self.assertEqual(len(p.partials), sum(r.get_value('tokens') for r in p.results))
+
+    def test_prompts(self):
+        p = Pipeline('', lambda infer: infer.set_property('prompts', 'find cars\nWhat is it?'))
+        self.assertEqual([m.get_value('prompt-index') for m in p.messages], [0, 1] * FRAMES)
+        self.check_result(p.messages[1], 'What is it?', 1)
+        self.assertEqual(p.last.get_value('prompt'), 'What is it?')
+        self.assertEqual([m.get_value('tiles') for m in p.messages[1::2]], [0] * FRAMES)
+
+    def test_stats(self):
+        p = Pipeline('prompts="a;b"')
+        number = {p.stats.nth_field_name(i): p.stats.get_value(p.stats.nth_field_name(i))
+                  for i in range(p.stats.n_fields())}
+        print('#', number)
+        self.assertEqual([number[k] for k in ('frames', 'analysed', 'answered', 'failed', 'dropped', 'skipped')],
+                         [FRAMES, FRAMES, 2 * FRAMES, 0, 0, 0])
+        for name in ('tokens', 'prompt-tokens', 'cached-tokens'):
+            self.assertEqual(number[name], sum(m.get_value(name) for m in p.messages))
+        for name in ('queue', 'vision', 'prefill', 'decode'):
+            mean = sum(m.get_value(name + '-us') for m in p.messages) / len(p.messages) / 1000
+            self.assertAlmostEqual(number[name + '-ms'], mean, places=6)
+        self.assertAlmostEqual(number['cache-hits'], number['cached-tokens'] / number['prompt-tokens'])
+        self.assertGreater(number['tokens-per-second'], 0)
+
+    def test_properties(self):
+        infer = Gst.ElementFactory.make('dsvl2infer')
+        for name, value in (('prompt', 'é'), ('prompts', 'a\nb'), ('temperature', 0.5), ('interval', 10 ** 9),
+                            ('max-new-tokens', 7)):
+            infer.set_property(name, value)
+            self.assertEqual(infer.get_property(name), value)
+
+
+if __name__ == '__main__':
+    Gst.init(None)
+    unittest.main(verbosity=2)
