@@ -13,14 +13,23 @@ typedef struct {
   GString *text; /* so far, if anybody listens; the worker's */
   int n_tokens;
   Dsvl2Request *request; /* while it is open */
+  Dsvl2Request *answer;  /* when the engine has ended it, with its result */
+  const Dsvl2Result *answered;
   GstStructure *result;
   gboolean ended;
 } Question;
+
+/* An answer that has one token more. */
+typedef struct {
+  Asking *asking;
+  GstStructure *partial;
+} Growth;
 
 struct _Asking {
   gatomicrefcount refs; /* each open question has one */
   AskingFuncs funcs;
   gpointer owner;
+  Courier *courier;
   guint64 ticket;
 
   GMutex lock; /* of what follows; not held while anybody is called */
@@ -154,11 +163,13 @@ end_question (Question *q, GstStructure *structure, const Dsvl2Result *result, c
   asking_unref (asking);
 }
 
-/* From the engine's worker. */
+/* From the courier. */
 static void
-question_done (Dsvl2Request *request, const Dsvl2Result *result, gpointer user_data)
+question_ended (gpointer question)
 {
-  Question *q = user_data;
+  Question *q = question;
+  g_autoptr (Dsvl2Request) request = g_steal_pointer (&q->answer);
+  const Dsvl2Result *result = q->answered;
   const gboolean answered =
       result->finish == DSVL2_FINISH_STOP || result->finish == DSVL2_FINISH_LENGTH;
 
@@ -166,20 +177,41 @@ question_done (Dsvl2Request *request, const Dsvl2Result *result, gpointer user_d
       result->finish == DSVL2_FINISH_ERROR ? result->error : NULL);
 }
 
+/* From the engine's worker, which serves other streams too: what follows is the courier's. */
+static void
+question_done (Dsvl2Request *request, const Dsvl2Result *result, gpointer user_data)
+{
+  Question *q = user_data;
+
+  q->answer = dsvl2_request_ref (request);
+  q->answered = result;
+  courier_send (q->asking->courier, question_ended, q);
+}
+
+/* From the courier, before question_ended (). */
+static void
+question_grew (gpointer data)
+{
+  Growth *growth = data;
+  Asking *asking = growth->asking;
+
+  if (!asking_was_cancelled (asking))
+    asking->funcs.partial (asking->owner, growth->partial);
+  gst_structure_free (growth->partial);
+  g_free (growth);
+}
+
 /* From the engine's worker. */
 static void
 question_token (Dsvl2Request *request, int token_id, const char *text, gpointer user_data)
 {
   Question *q = user_data;
-  GstStructure *partial;
+  Growth *growth = g_new (Growth, 1);
 
   g_string_append (q->text, text);
   q->n_tokens++;
-  if (asking_was_cancelled (q->asking))
-    return;
-  partial = gst_dsvl2_partial_to_structure (q->text->str, q->n_tokens, &q->seen);
-  q->asking->funcs.partial (q->asking->owner, partial);
-  gst_structure_free (partial);
+  *growth = (Growth){ q->asking, gst_dsvl2_partial_to_structure (q->text->str, q->n_tokens, &q->seen) };
+  courier_send (q->asking->courier, question_grew, growth);
 }
 
 /* --- asking --- */
@@ -205,6 +237,8 @@ submit (Question *q, Dsvl2Engine *engine, Dsvl2Picture *picture, const InferSett
               .repetition_penalty = s->repetition_penalty,
               .seed = s->seed,
               .max_new_tokens = s->max_new_tokens },
+          .priority = s->priority,
+          .stream = q->asking->owner,
           .token = q->text != NULL ? question_token : NULL,
           .done = question_done,
           .user_data = q },
@@ -249,7 +283,7 @@ drop_picture (gpointer picture)
 }
 
 void
-asking_submit (Asking *asking, Dsvl2Engine *engine, const AskingFrame *frame,
+asking_submit (Asking *asking, Dsvl2Engine *engine, Courier *courier, const AskingFrame *frame,
     const InferSettings *settings)
 {
   g_autoptr (GPtrArray) pictures = g_ptr_array_new_with_free_func (drop_picture);
@@ -263,6 +297,7 @@ asking_submit (Asking *asking, Dsvl2Engine *engine, const AskingFrame *frame,
   for (guint i = 0; i < asking->n_regions; i++)
     g_ptr_array_add (pictures, gst_dsvl2_picture_new (frame->frame, frame->info,
                                    &asking->questions[i].seen.region, error == NULL ? &error : NULL));
+  asking->courier = courier;
   asking->n_open = asking->n_questions;
   for (guint i = 0; i < asking->n_questions; i++)
     asking_ref (asking);

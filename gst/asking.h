@@ -8,12 +8,12 @@
 #define GST_DSVL2_ASKING_H
 
 #include <gst/video/video.h>
+#include "courier.h"
 #include "inferprops.h"
 
 typedef struct _Asking Asking;
 
-/* They come from the engine's worker, or from asking_submit () for what could not be submitted; without
- * any lock. */
+/* They come from the courier, or from asking_submit () for what could not be submitted; without any lock. */
 typedef struct {
   void (*failed) (gpointer owner, const GError *error);
   /* A "dsvl2-partial" structure, for each token of each answer; NULL where nobody wants them. */
@@ -43,8 +43,9 @@ Asking *asking_new (guint64 ticket, const AskingFrame *frame, const InferSetting
 Asking *asking_ref (Asking *asking);
 void asking_unref (Asking *asking);
 
-/* asking_submit: asks the engine, once; `ended` may come before this returns. The owner must outlive it. */
-void asking_submit (Asking *asking, Dsvl2Engine *engine, const AskingFrame *frame,
+/* asking_submit: asks the engine, once, for a stream that has this owner and courier; `ended` may come
+ * before this returns. Both must outlive it. */
+void asking_submit (Asking *asking, Dsvl2Engine *engine, Courier *courier, const AskingFrame *frame,
     const InferSettings *settings);
 /* asking_cancel: ends what is open, and what is submitted later, soon. From any thread. */
 void asking_cancel (Asking *asking);

@@ -25,6 +25,7 @@
  * Since: 0.1
  */
 #include "gstdsvl2infer.h"
+#include "enginepool.h"
 #include "gate.h"
 #include "gstdsvl2meta.h"
 #include "inferprops.h"
@@ -379,8 +380,7 @@ gst_dsvl2_infer_start (GstBaseTransform *trans)
 {
   GstDsvl2Infer *self = GST_DSVL2_INFER (trans);
   g_auto (InferSettings) s = { NULL };
-  g_autoptr (Dsvl2Model) model = NULL;
-  Dsvl2Engine *engine = NULL;
+  Dsvl2Engine *engine;
   g_autoptr (GError) error = NULL;
 
   GST_OBJECT_LOCK (self);
@@ -396,20 +396,21 @@ gst_dsvl2_infer_start (GstBaseTransform *trans)
     return FALSE;
   }
 
-  model = dsvl2_model_open (s.model, &error);
-  if (model != NULL)
-    engine = dsvl2_engine_open (model,
-        &(Dsvl2EngineOptions){ .device = s.device,
-            .isa = s.isa,
-            .threads = s.threads,
-            .bf16 = s.bf16,
-            .prefill_chunk = s.prefill_chunk },
-        &error);
+  engine = engine_pool_take (s.model, s.engine_id,
+      &(Dsvl2EngineOptions){ .device = s.device,
+          .isa = s.isa,
+          .threads = s.threads,
+          .bf16 = s.bf16,
+          .prefill_chunk = s.prefill_chunk,
+          .max_sequences = s.max_sequences,
+          .kv_bytes = s.kv_cache_size },
+      &error);
   if (engine == NULL) {
     post_open_error (self, s.model, error);
     return FALSE;
   }
-  GST_INFO_OBJECT (self, "%s: %s, on %s", s.model, dsvl2_model_get_description (model),
+  GST_INFO_OBJECT (self, "%s: %s, on %s", s.model,
+      dsvl2_model_get_description (dsvl2_engine_get_model (engine)),
       dsvl2_engine_get_description (engine));
   questions_start (self->questions, engine);
   return TRUE;

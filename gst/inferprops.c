@@ -74,6 +74,11 @@ install_engine (GObjectClass *c)
           "variable "
           "DSVL2_MODEL, else the small model that comes with the plugin)",
           NULL, BEFORE_START));
+  g_object_class_install_property (c, FIELD (engine_id),
+      g_param_spec_string ("engine-id", "Engine id",
+          "Elements with the same model and engine-id share one engine and must agree on its options "
+          "(unset: shared with those that have the same model and options, and no id)",
+          NULL, BEFORE_START));
   g_object_class_install_property (c, FIELD (device),
       g_param_spec_string ("device", "Device", "Where the model runs: auto, cpu, cuda or cuda:N",
           "auto", BEFORE_START));
@@ -91,6 +96,15 @@ install_engine (GObjectClass *c)
       g_param_spec_int ("prefill-chunk", "Prefill chunk",
           "Tokens of a question that are read in one step; smaller steps need less memory", 1, 65536,
           512, BEFORE_START));
+  g_object_class_install_property (c, FIELD (max_sequences),
+      g_param_spec_int ("max-sequences", "Maximum sequences",
+          "Answers that the engine writes together, of all streams that share it", 1, 1024, 16,
+          BEFORE_START));
+  g_object_class_install_property (c, FIELD (kv_cache_size),
+      g_param_spec_uint64 ("kv-cache-size", "KV cache size",
+          "Bytes for what the engine remembers of questions and answers, of all streams that share it "
+          "(0: by the model)",
+          0, G_MAXUINT64, 0, BEFORE_START));
 }
 
 static void
@@ -132,6 +146,12 @@ install_question (GObjectClass *c)
   g_object_class_install_property (c, FIELD (seed),
       g_param_spec_uint64 ("seed", "Seed",
           "Start of the random numbers (the same seed, the same answer)", 0, G_MAXUINT64, 0, ANY_TIME));
+  g_object_class_install_property (c, FIELD (priority),
+      g_param_spec_int ("priority", "Priority",
+          "Questions of the stream with the highest come first in an engine that streams share; those "
+          "of "
+          "equal ones take turns",
+          G_MININT, G_MAXINT, 0, ANY_TIME));
   g_object_class_install_property (c, FIELD (cropping),
       g_param_spec_enum ("cropping", "Cropping",
           "Whether the model sees the frame in detail: as a whole only, or in tiles too",
@@ -299,6 +319,7 @@ infer_settings_copy (InferSettings *to, const InferSettings *from)
 {
   *to = *from;
   to->model = g_strdup (from->model);
+  to->engine_id = g_strdup (from->engine_id);
   to->device = g_strdup (from->device);
   to->isa = g_strdup (from->isa);
   to->prompt = g_strdup (from->prompt);
@@ -310,6 +331,7 @@ void
 infer_settings_clear (InferSettings *s)
 {
   g_clear_pointer (&s->model, g_free);
+  g_clear_pointer (&s->engine_id, g_free);
   g_clear_pointer (&s->device, g_free);
   g_clear_pointer (&s->isa, g_free);
   g_clear_pointer (&s->prompt, g_free);

@@ -22,8 +22,9 @@ typedef enum {
 
 typedef struct {
   /* which engine: read when the element starts */
-  char *model, *device, *isa;
-  gint threads, prefill_chunk;
+  char *model, *engine_id, *device, *isa;
+  gint threads, prefill_chunk, max_sequences;
+  guint64 kv_cache_size;
   gboolean bf16;
   /* what is asked: read for each frame that is analysed */
   char *prompt, *prompts, *system_prompt; /* prompts: several in one text */
@@ -31,6 +32,7 @@ typedef struct {
   gint max_new_tokens, top_k;
   gfloat temperature, top_p, repetition_penalty;
   guint64 seed;
+  gint priority;
   gint cropping, max_tiles; /* Dsvl2Cropping */
   /* of which frames: read for each frame */
   guint64 interval, min_interval, hold, max_age;

@@ -1,6 +1,8 @@
 /* dsvl2: frames that the engine is asked about
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "questions.h"
+#include "courier.h"
+#include "enginepool.h"
 #include "gstdsvl2meta.h"
 
 /* Failures with different messages that people hear of, between answers. */
@@ -10,9 +12,10 @@ struct _Questions {
   GObject *owner; /* owns this: no reference */
   QuestionsFuncs funcs;
   Dsvl2Engine *engine; /* of the streaming thread */
+  Courier *courier;    /* while there is an engine */
 
-  GMutex lock; /* of all below; never held while the engine or the owner is called */
-  GCond answered;
+  GMutex lock;        /* of all below; never held while the engine or the owner is called */
+  GCond answered;     /* or ended without an answer */
   Handover *handover; /* answers are GPtrArray of GstStructure, in the order of the prompts */
   GPtrArray *open;    /* Asking */
   gboolean flushing, live;
@@ -93,7 +96,7 @@ settle (Questions *q, Asking *asking, GPtrArray *results)
   const AskingSum *sum = asking_get_sum (asking);
 
   g_ptr_array_remove (q->open, asking);
-  g_cond_signal (&q->answered);
+  g_cond_broadcast (&q->answered);
   if (asking_was_cancelled (asking)) { /* its frame is forgotten, or about to be */
     g_clear_pointer (&results, g_ptr_array_unref);
     return FALSE;
@@ -146,7 +149,7 @@ questions_ask (Questions *q, guint64 ticket, const AskingFrame *frame, const Inf
   g_mutex_unlock (&q->lock);
   if (flushing)
     asking_cancel (asking);
-  asking_submit (asking, q->engine, frame, settings);
+  asking_submit (asking, q->engine, q->courier, frame, settings);
 }
 
 static void
@@ -188,6 +191,7 @@ void
 questions_start (Questions *q, Dsvl2Engine *engine)
 {
   q->engine = engine;
+  q->courier = courier_new ();
   questions_flush (q, FALSE);
 }
 
@@ -196,7 +200,12 @@ questions_stop (Questions *q)
 {
   questions_flush (q, TRUE);
   questions_clear (q);
-  g_clear_pointer (&q->engine, dsvl2_engine_unref);
+  g_mutex_lock (&q->lock);
+  while (q->open->len > 0)
+    g_cond_wait (&q->answered, &q->lock);
+  g_mutex_unlock (&q->lock);
+  g_clear_pointer (&q->courier, courier_free);
+  g_clear_pointer (&q->engine, engine_pool_give_back);
 }
 
 static guint64

@@ -13,7 +13,8 @@
 
 typedef struct _Questions Questions;
 
-/* What the owner hears. Both may be called by the engine's worker, without any lock. */
+/* What the owner hears: from the streaming thread or from a thread that carries the news of this stream
+ * alone, without any lock. It may take its time. */
 typedef struct {
   /* A result, once, in the order of frames and of prompts: with its first frame; of a live stream when
    * all questions about its frame have ended, because no frame may follow. */
@@ -28,10 +29,10 @@ typedef struct {
 Questions *questions_new (GObject *owner, const QuestionsFuncs *funcs);
 void questions_free (Questions *q);
 
-/* questions_start: takes the engine and ends flushing. */
+/* questions_start: takes the engine, which comes from the pool, and ends flushing. */
 void questions_start (Questions *q, Dsvl2Engine *engine);
-/* questions_stop: flushes, forgets all that is here, and lets go of the engine, which ends what it is
- * doing first. */
+/* questions_stop: flushes, forgets all that is here, waits until the engine is done with it, and gives the
+ * engine back. */
 void questions_stop (Questions *q);
 /* questions_flush: while TRUE nothing waits and nothing comes out; what is open is cancelled. */
 void questions_flush (Questions *q, gboolean flushing);

@@ -24,6 +24,7 @@ struct _Dsvl2Engine {
 
 struct _Dsvl2Request {
   gatomicrefcount refs;
+  Dsvl2Engine *engine;
   int n_pictures;
   Dsvl2Picture *pictures[FAKE_MESSAGES];
   Dsvl2TokenFunc token;
@@ -40,9 +41,10 @@ static struct {
   GQueue open;  /* asked, not answered */
   GQueue ready; /* answered: for the worker to call back */
   char *all_label;
-  gboolean all, calling;
+  gboolean all;
   char *refusal;
-  guint n_cancelled;
+  guint n_requests; /* alive */
+  guint n_cancelled, n_engines;
   int n_alive;
   GPtrArray *asks; /* FakeAsk */
 } fake;
@@ -159,6 +161,16 @@ dsvl2_picture_unref (Dsvl2Picture *picture)
 
 /* --- engine: a worker that calls back what was answered --- */
 
+/* An engine's first request in a queue. With lock. */
+static Dsvl2Request *
+first_of (GQueue *queue, const Dsvl2Engine *engine)
+{
+  for (GList *l = queue->head; l != NULL; l = l->next)
+    if (((Dsvl2Request *) l->data)->engine == engine)
+      return l->data;
+  return NULL;
+}
+
 static gpointer
 work (gpointer data)
 {
@@ -166,15 +178,14 @@ work (gpointer data)
 
   g_mutex_lock (&fake.lock);
   for (;;) {
-    Dsvl2Request *request = g_queue_pop_head (&fake.ready);
+    Dsvl2Request *request = first_of (&fake.ready, engine);
 
     if (request != NULL) {
-      fake.calling = TRUE;
+      g_queue_remove (&fake.ready, request);
       g_mutex_unlock (&fake.lock);
       request->done (request, &request->result, request->user_data);
       g_mutex_lock (&fake.lock);
       request->ended = TRUE;
-      fake.calling = FALSE;
       g_cond_broadcast (&fake.changed);
       g_mutex_unlock (&fake.lock);
       dsvl2_request_unref (request);
@@ -202,6 +213,9 @@ dsvl2_engine_open (Dsvl2Model *model, const Dsvl2EngineOptions *options, GError 
   g_atomic_ref_count_init (&engine->refs);
   engine->model = dsvl2_model_ref (model);
   engine->worker = g_thread_new ("fake-engine", work, engine);
+  g_mutex_lock (&fake.lock);
+  fake.n_engines++;
+  g_mutex_unlock (&fake.lock);
   alive (1);
   return engine;
 }
@@ -226,11 +240,13 @@ make_ready (Dsvl2Request *request, Dsvl2Finish finish)
 void
 dsvl2_engine_unref (Dsvl2Engine *engine)
 {
+  Dsvl2Request *request;
+
   if (!g_atomic_ref_count_dec (&engine->refs))
     return;
   g_mutex_lock (&fake.lock);
-  while (!g_queue_is_empty (&fake.open))
-    make_ready (g_queue_peek_head (&fake.open), DSVL2_FINISH_CANCELLED);
+  while ((request = first_of (&fake.open, engine)) != NULL)
+    make_ready (request, DSVL2_FINISH_CANCELLED);
   engine->closing = TRUE;
   g_cond_broadcast (&fake.changed);
   g_mutex_unlock (&fake.lock);
@@ -296,7 +312,9 @@ remember (const Dsvl2Ask *ask)
     .frame = ask->pictures[ask->n_pictures - 1]->frame,
     .sampling = ask->sampling,
     .cropping = ask->cropping,
-    .max_tiles = ask->max_tiles };
+    .max_tiles = ask->max_tiles,
+    .stream = ask->stream,
+    .priority = ask->priority };
   asked->checksum = checksum (&asked->frame);
   for (int i = 0; i < ask->n_messages; i++) {
     asked->roles[i] = ask->messages[i].role;
@@ -344,6 +362,8 @@ dsvl2_engine_submit (Dsvl2Engine *engine, const Dsvl2Ask *ask, GError **error)
     request = g_new0 (Dsvl2Request, 1);
     g_atomic_ref_count_init (&request->refs);
     g_atomic_ref_count_inc (&request->refs);
+    fake.n_requests++;
+    request->engine = engine;
     request->n_pictures = ask->n_pictures;
     for (int i = 0; i < ask->n_pictures; i++)
       request->pictures[i] = dsvl2_picture_ref (ask->pictures[i]);
@@ -375,7 +395,14 @@ dsvl2_request_ref (Dsvl2Request *request)
 void
 dsvl2_request_unref (Dsvl2Request *request)
 {
-  if (!g_atomic_ref_count_dec (&request->refs))
+  gboolean last;
+
+  g_mutex_lock (&fake.lock);
+  last = g_atomic_ref_count_dec (&request->refs);
+  fake.n_requests -= last;
+  g_cond_broadcast (&fake.changed);
+  g_mutex_unlock (&fake.lock);
+  if (!last)
     return;
   for (int i = 0; i < request->n_pictures; i++)
     dsvl2_picture_unref (request->pictures[i]);
@@ -426,7 +453,7 @@ fake_reset (void)
   g_clear_pointer (&fake.all_label, g_free);
   g_clear_pointer (&fake.refusal, g_free);
   g_clear_pointer (&fake.asks, g_ptr_array_unref);
-  fake.n_cancelled = 0;
+  fake.n_cancelled = fake.n_engines = 0;
   g_mutex_unlock (&fake.lock);
 }
 
@@ -444,7 +471,7 @@ void
 fake_settle (void)
 {
   g_mutex_lock (&fake.lock);
-  while (fake.calling || !g_queue_is_empty (&fake.ready))
+  while (fake.n_requests > g_queue_get_length (&fake.open))
     g_cond_wait (&fake.changed, &fake.lock);
   g_mutex_unlock (&fake.lock);
 }
@@ -458,7 +485,7 @@ fake_wait_open (guint n)
   g_mutex_unlock (&fake.lock);
 }
 
-/* Waits for the n-th open request, and for the worker to have called back. */
+/* Waits for the n-th open request, and until nobody has anything left to do about its answer. */
 static void
 answer (guint n, const char *text, const Dsvl2Object *objects, int n_objects, const char *failure)
 {
@@ -474,7 +501,10 @@ answer (guint n, const char *text, const Dsvl2Object *objects, int n_objects, co
     set_objects (&request->result, text, objects, n_objects);
   make_ready (request, failure != NULL ? DSVL2_FINISH_ERROR : DSVL2_FINISH_STOP);
   g_mutex_unlock (&fake.lock);
-  dsvl2_request_wait (request);
+  g_mutex_lock (&fake.lock);
+  while (!request->ended || !g_atomic_ref_count_compare (&request->refs, 1))
+    g_cond_wait (&fake.changed, &fake.lock);
+  g_mutex_unlock (&fake.lock);
   dsvl2_request_unref (request);
 }
 
@@ -547,6 +577,12 @@ fake_n_asked (void)
   n = fake.asks != NULL ? fake.asks->len : 0;
   g_mutex_unlock (&fake.lock);
   return n;
+}
+
+guint
+fake_n_engines (void)
+{
+  return number (&fake.n_engines);
 }
 
 guint

@@ -25,13 +25,16 @@ typedef struct {
   Dsvl2Sampling sampling;
   Dsvl2Cropping cropping;
   int max_tiles;
+  gconstpointer stream;
+  int priority;
 } FakeAsk;
 
 /* Forgets everything; each answer is given by hand from here on. */
 void fake_reset (void);
 /* Answers every request at once with one box called `label`, or without boxes if it is NULL. */
 void fake_answer_all (const char *label);
-/* Answers the oldest open request: with a text, or with an error. */
+/* Answers the oldest open request, with a text or with an error, and waits until whoever asked has taken
+ * it in. */
 void fake_answer (const char *text, const Dsvl2Object *objects, int n_objects);
 void fake_fail (const char *message);
 /* Another token of the oldest open request, from this thread. Returns FALSE if it listens to none. */
@@ -40,13 +43,15 @@ gboolean fake_token (const char *text);
 void fake_answer_nth (guint n, const char *text);
 /* Makes the next submission itself fail. */
 void fake_refuse (const char *message);
-/* Waits until all that was answered has been called back. */
+/* Waits until whoever asked has taken in all that was answered. */
 void fake_settle (void);
 /* Waits until so many requests are open. */
 void fake_wait_open (guint n);
 guint fake_n_open (void);
 guint fake_n_asked (void);
 guint fake_n_cancelled (void);
+/* Engines that were opened. */
+guint fake_n_engines (void);
 /* Pictures, requests, engines and models that are alive: leaks. */
 int fake_n_alive (void);
 /* The newest request since fake_reset (), and the n-th. */
