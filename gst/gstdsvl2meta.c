@@ -3,6 +3,7 @@
 #include "gstdsvl2meta.h"
 #include "analytics.h"
 #include <math.h>
+#include <string.h>
 
 void
 gst_dsvl2_meta_register (void)
@@ -20,10 +21,19 @@ gst_dsvl2_meta_register (void)
 
 /* --- labels --- */
 
+/* Characters without a shape that put others into another order, or only seem to be none. */
+static gboolean
+is_trick (gunichar c)
+{
+  return (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x206f) || (c >= 0xfff9 && c <= 0xfffb) ||
+         c == 0xfeff;
+}
+
 char *
 gst_dsvl2_clean_text (const char *text, glong max_chars)
 {
-  g_autofree char *valid = g_utf8_make_valid (text, -1);
+  const gssize read = (gssize) strnlen (text, 64 * (gsize) max_chars); /* far more than is kept */
+  g_autofree char *valid = g_utf8_make_valid (text, read);
   GString *clean = g_string_sized_new (64);
   glong chars = 0;
   gboolean space = FALSE;
@@ -31,6 +41,8 @@ gst_dsvl2_clean_text (const char *text, glong max_chars)
   for (const char *p = valid; *p; p = g_utf8_next_char (p)) {
     const gunichar c = g_utf8_get_char (p);
 
+    if (is_trick (c))
+      continue;
     if (g_unichar_isspace (c) || g_unichar_iscntrl (c) || c == 0x2028 || c == 0x2029) {
       space = clean->len > 0;
       continue;

@@ -86,8 +86,9 @@ void gst_dsvl2_meta_attach (GstBuffer *buffer, const GstVideoInfo *info, const G
 const GstStructure *gst_dsvl2_meta_get_result (GstBuffer *buffer, gpointer *state);
 
 /* gst_dsvl2_clean_text: what may be shown of a text from anywhere: valid UTF-8, control characters and
- * line breaks turned into single spaces, none at the ends, at most `max_chars` characters, the last
- * of them "…" where it was cut. Free with g_free (). */
+ * line breaks turned into single spaces, none at the ends, nothing that puts letters into another order,
+ * at most `max_chars` characters, the last of them "…" where it was cut. However long the text is, only
+ * 64 bytes for each of them are read. Free with g_free (). */
 char *gst_dsvl2_clean_text (const char *text, glong max_chars);
 
 /* gst_dsvl2_label_quark: a label as a quark: cleaned, at most GST_DSVL2_MAX_LABEL characters, without the

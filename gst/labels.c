@@ -14,8 +14,8 @@ struct _Labels {
 };
 
 /* Told apart on any scene, and with dark text on them. 0xRRGGBB. */
-static const guint32 colours_of_palette[] = { 0x4cc9f0, 0xffd166, 0x80ed99, 0xff8fa3, 0xc8b6ff,
-  0xffa94d, 0x5eead4, 0xf0abfc, 0xd9f99d, 0x93c5fd, 0xfca5a5, 0xfde047 };
+static const guint32 colours_of_palette[] = { 0x4cc9f0, 0xffd166, 0x80ed99, 0xff7b8a, 0xc8a6ff,
+  0xffa045, 0x2dd4bf, 0xff8ae2, 0xc5f04a, 0x7aa5ff, 0xe6c9a8, 0xf2f2f2 };
 
 enum { N_COLOURS = G_N_ELEMENTS (colours_of_palette) };
 

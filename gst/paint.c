@@ -103,33 +103,43 @@ paint_item (cairo_t *cr, const Item *item)
 
 /* --- areas of pixels --- */
 
-typedef struct {
-  const Item *items;
-  guint n;
-  double par;
-} Paint;
-
-/* An area that is painted, with what of the items is in it. */
+/* An area that is painted, and what is in it. */
 typedef struct {
   Area area;
-  Paint paint;
+  const Item *items;
+  guint n;
 } Patch;
-
-static void
-paint_patch (cairo_t *cr, gpointer user_data)
-{
-  const Paint *p = user_data;
-
-  cairo_scale (cr, 1 / p->par, 1);
-  for (guint i = 0; i < p->n; i++)
-    paint_item (cr, &p->items[i]);
-}
 
 typedef struct {
   GArray *patches; /* of Patch */
   int width, height;
   double par;
 } Plan;
+
+/* Some patches of a plan. */
+typedef struct {
+  const Plan *plan;
+  guint first, n;
+} Patches;
+
+/* Each within its area, so that a large outline costs no more than its lines. */
+static void
+paint_patches (cairo_t *cr, gpointer user_data)
+{
+  const Patches *p = user_data;
+
+  for (guint i = p->first; i < p->first + p->n; i++) {
+    const Patch *patch = &g_array_index (p->plan->patches, Patch, i);
+
+    cairo_save (cr);
+    cairo_rectangle (cr, patch->area.x, patch->area.y, patch->area.w, patch->area.h);
+    cairo_clip (cr);
+    cairo_scale (cr, 1 / p->plan->par, 1);
+    for (guint k = 0; k < patch->n; k++)
+      paint_item (cr, &patch->items[k]);
+    cairo_restore (cr);
+  }
+}
 
 /* The pixels that a rectangle touches, if any are in the frame. */
 static void
@@ -139,7 +149,7 @@ add_patch (Plan *plan, double x0, double y0, double x1, double y1, const Item *i
   const int right = (int) ceil (CLAMP (x1 / plan->par, 0, plan->width));
   const int top = (int) floor (CLAMP (y0, 0, plan->height)),
             bottom = (int) ceil (CLAMP (y1, 0, plan->height));
-  const Patch patch = { { left, top, right - left, bottom - top }, { items, n, plan->par } };
+  const Patch patch = { { left, top, right - left, bottom - top }, items, n };
 
   if (right > left && bottom > top)
     g_array_append_val (plan->patches, patch);
@@ -182,27 +192,37 @@ plan_patches (Plan *plan, const GArray *items)
   }
 }
 
-/* Memory and time stay those of one picture, however many and however large the items are. */
-static void
-bound_patches (Plan *plan, const GArray *items, guint most)
+/* Whether the patches are painted one by one. If not, the area of all is; memory and time stay those of one frame,
+ * however many and however large the items are. */
+static gboolean
+is_sparse (const Plan *plan, guint most, Area *all)
 {
+  const guint n = plan->patches->len;
   gint64 pixels = 0;
   int x0 = plan->width, y0 = plan->height, x1 = 0, y1 = 0;
-  Patch all = { .paint = { (const Item *) (gpointer) items->data, items->len, plan->par } };
 
-  for (guint i = 0; i < plan->patches->len; i++) {
+  for (guint i = 0; i < n; i++) {
     const Area *a = &g_array_index (plan->patches, Patch, i).area;
 
     pixels += (gint64) a->w * a->h;
     x0 = MIN (x0, a->x), x1 = MAX (x1, a->x + a->w);
     y0 = MIN (y0, a->y), y1 = MAX (y1, a->y + a->h);
   }
-  if (plan->patches->len <= 1 ||
-      (plan->patches->len <= most && pixels <= (gint64) (x1 - x0) * (y1 - y0)))
-    return;
-  all.area = (Area){ x0, y0, x1 - x0, y1 - y0 };
-  g_array_set_size (plan->patches, 0);
-  g_array_append_val (plan->patches, all);
+  *all = (Area){ x0, y0, x1 - x0, y1 - y0 };
+  return n <= most && pixels <= (gint64) all->w * all->h;
+}
+
+static void
+add_piece (GstVideoOverlayComposition **pieces, const Area *area, const GstVideoColorimetry *yuv,
+    Patches *patches)
+{
+  GstVideoOverlayRectangle *piece = piece_new (area, yuv, paint_patches, patches);
+
+  if (*pieces == NULL)
+    *pieces = gst_video_overlay_composition_new (piece);
+  else
+    gst_video_overlay_composition_add_rectangle (*pieces, piece);
+  gst_video_overlay_rectangle_unref (piece);
 }
 
 GstVideoOverlayComposition *
@@ -210,20 +230,18 @@ items_compose (const GArray *items, int width, int height, double par, const Gst
     guint most)
 {
   Plan plan = { g_array_new (FALSE, FALSE, sizeof (Patch)), width, height, par };
-  GstVideoOverlayComposition *all = NULL;
+  Patches patches = { &plan, 0, 1 };
+  GstVideoOverlayComposition *pieces = NULL;
+  Area all;
 
   plan_patches (&plan, items);
-  bound_patches (&plan, items, most);
-  for (guint i = 0; i < plan.patches->len; i++) {
-    Patch *patch = &g_array_index (plan.patches, Patch, i);
-    GstVideoOverlayRectangle *piece = piece_new (&patch->area, yuv, paint_patch, &patch->paint);
-
-    if (all == NULL)
-      all = gst_video_overlay_composition_new (piece);
-    else
-      gst_video_overlay_composition_add_rectangle (all, piece);
-    gst_video_overlay_rectangle_unref (piece);
+  if (is_sparse (&plan, most, &all))
+    for (; patches.first < plan.patches->len; patches.first++)
+      add_piece (&pieces, &g_array_index (plan.patches, Patch, patches.first).area, yuv, &patches);
+  else {
+    patches.n = plan.patches->len;
+    add_piece (&pieces, &all, yuv, &patches);
   }
   g_array_unref (plan.patches);
-  return all;
+  return pieces;
 }

@@ -3,46 +3,10 @@
 #include "draw.h"
 #include "gstdsvl2meta.h"
 #include "harness.h"
+#include "overlay.h"
 #include "pieces.h"
 #include "place.h"
-#include <string.h>
-
-static OverlaySettings
-default_settings (void)
-{
-  OverlaySettings s = { .show_boxes = TRUE,
-    .show_labels = TRUE,
-    .show_confidence = TRUE,
-    .show_ids = TRUE,
-    .show_caption = TRUE,
-    .font_scale = 1,
-    .wrap_mode = OVERLAY_WRAP_WORDCHAR,
-    .caption_lines = 8,
-    .fade_after = 2 * GST_SECOND,
-    .fade_duration = 8 * GST_SECOND,
-    .fade_opacity = 0.5 };
-
-  return s;
-}
-
-static void
-add_region (GstBuffer *buffer, const char *label, guint x, guint y, guint w, guint h, double confidence)
-{
-  GstVideoRegionOfInterestMeta *meta =
-      gst_buffer_add_video_region_of_interest_meta (buffer, label, x, y, w, h);
-
-  gst_video_region_of_interest_meta_add_param (meta,
-      gst_structure_new ("detection", "confidence", G_TYPE_DOUBLE, confidence, NULL));
-}
-
-static void
-add_caption (GstBuffer *buffer, const char *prompt, const char *caption, GstClockTime seen)
-{
-  GstCustomMeta *meta = gst_buffer_add_custom_meta (buffer, GST_DSVL2_RESULT_NAME);
-
-  gst_structure_set (gst_custom_meta_get_structure (meta), "caption", G_TYPE_STRING, caption, "prompt",
-      G_TYPE_STRING, prompt, "seen-pts", G_TYPE_UINT64, seen, NULL);
-}
+#include <time.h>
 
 /* Unpacks and packs every pixel, as blending does with those that it touches. */
 static void
@@ -91,7 +55,7 @@ static gboolean
 check_blend (const GstVideoInfo *info)
 {
   g_autoptr (GstBuffer) before = test_frame_new (info, 0, 7), ours = NULL, theirs = NULL;
-  const OverlaySettings settings = default_settings ();
+  const OverlaySettings settings = overlay_default_settings ();
   const DrawFor target = { info, TRUE, &settings };
   GstVideoOverlayComposition *picture;
   Drawing *d = drawing_new ();
@@ -100,10 +64,10 @@ check_blend (const GstVideoInfo *info)
 
   scene_init (&scene);
   repack (before, info); /* bits that mean nothing are as packing leaves them */
-  add_region (before, "thing", 21, 31, 77, 41, 0.5);
-  add_region (before, "other", 100, 3, 60, 90, 0.5);
-  add_region (before, "small", 0, 0, 3, 4, 0.5);
-  add_caption (before, "", "A thing and another", GST_CLOCK_TIME_NONE);
+  overlay_add_region (before, "thing", 21, 31, 77, 41, 0.5);
+  overlay_add_region (before, "other", 100, 3, 60, 90, 0.5);
+  overlay_add_region (before, "small", 0, 0, 3, 4, 0.5);
+  overlay_add_caption (before, "", "A thing and another", GST_CLOCK_TIME_NONE);
   ours = gst_buffer_copy_deep (before);
   theirs = gst_buffer_copy_deep (before);
   repack (theirs, info);
@@ -142,11 +106,280 @@ test_blend_formats (void)
   }
 }
 
+/* --- pictures --- */
+
+/* The scene of a buffer, drawn. */
+static GstVideoOverlayComposition *
+draw (Drawing *d, GstBuffer *buffer, const GstVideoInfo *info, gboolean blend)
+{
+  const OverlaySettings settings = overlay_default_settings ();
+  const DrawFor target = { info, blend, &settings };
+  GstVideoOverlayComposition *picture;
+  Scene scene;
+
+  scene_init (&scene);
+  scene_read (&scene, buffer, GST_VIDEO_INFO_WIDTH (info), GST_VIDEO_INFO_HEIGHT (info), &settings,
+      NULL);
+  picture = drawing_update (d, &scene, &target);
+  scene_clear (&scene);
+  return picture;
+}
+
+typedef struct {
+  int x, y;
+  guint w, h;
+} Part;
+
+static Part
+part_of (GstVideoOverlayComposition *picture, guint i)
+{
+  Part p;
+
+  gst_video_overlay_rectangle_get_render_rectangle (
+      gst_video_overlay_composition_get_rectangle (picture, i), &p.x, &p.y, &p.w, &p.h);
+  return p;
+}
+
+static guint64
+pixels_of (GstVideoOverlayComposition *picture)
+{
+  guint64 n = 0;
+
+  for (guint i = 0; i < gst_video_overlay_composition_n_rectangles (picture); i++)
+    n += (guint64) part_of (picture, i).w * part_of (picture, i).h;
+  return n;
+}
+
+/* Drawn when something that is seen differs, not for each frame. */
+static void
+test_drawn_once (void)
+{
+  static const struct {
+    guint x;
+    double confidence;
+    const char *caption;
+    guint drawn;
+  } frames[] = {
+    { 10, 0.501, "the same", 1 },
+    { 10, 0.504, "the same", 1 },
+    { 10, 0.504, "another", 2 },
+    { 11, 0.504, "another", 3 },
+    { 11, 0.514, "another", 4 },
+    { 11, 0.514, "another", 4 },
+    { 11, 0.514, NULL, 5 },
+    { 11, 0.514, NULL, 5 },
+  };
+  const GstVideoInfo info = test_info ("I420", 320, 240);
+  const GstVideoInfo larger = test_info ("I420", 640, 480);
+  Drawing *d = drawing_new ();
+  g_autoptr (GstBuffer) nothing = gst_buffer_new (), last = NULL;
+
+  for (gsize i = 0; i < G_N_ELEMENTS (frames); i++) {
+    g_autoptr (GstBuffer) buffer = gst_buffer_new ();
+
+    overlay_add_region (buffer, "thing", frames[i].x, 10, 50, 50, frames[i].confidence);
+    if (frames[i].caption != NULL)
+      overlay_add_caption (buffer, "", frames[i].caption, GST_CLOCK_TIME_NONE);
+    g_assert_nonnull (draw (d, buffer, &info, TRUE));
+    g_assert_cmpuint (drawing_get_count (d), ==, frames[i].drawn);
+    gst_buffer_replace (&last, buffer);
+  }
+  g_assert_null (draw (d, nothing, &info, TRUE));
+  g_assert_cmpuint (drawing_get_count (d), ==, 5);
+  g_assert_nonnull (draw (d, last, &info, TRUE));
+  g_assert_nonnull (draw (d, last, &larger, TRUE));
+  g_assert_nonnull (draw (d, last, &larger, FALSE));
+  g_assert_cmpuint (drawing_get_count (d), ==, 8);
+  drawing_free (d);
+}
+
+/* Where a pixel is twice as wide as high, a text has half as many columns, and as many rows. */
+static void
+test_pixel_aspect_ratio (void)
+{
+  static const int ratios[][2] = { { 1, 1 }, { 2, 1 }, { 1, 2 }, { 0, 1 }, { 1000, 1 } };
+  Part tags[G_N_ELEMENTS (ratios)];
+
+  for (gsize i = 0; i < G_N_ELEMENTS (ratios); i++) {
+    GstVideoInfo info = test_info ("RGB", 720, 576);
+    g_autoptr (GstBuffer) buffer = gst_buffer_new ();
+    Drawing *d = drawing_new ();
+    GstVideoOverlayComposition *picture;
+    Part top;
+
+    info.par_n = ratios[i][0];
+    info.par_d = ratios[i][1];
+    overlay_add_region (buffer, "a thing with a name", 100, 200, 300, 200, 0.5);
+    picture = draw (d, buffer, &info, TRUE);
+    top = part_of (picture, 0);
+    tags[i] = part_of (picture, 4);
+    g_test_message ("%d:%d: upper side %u pixels at %d, tag %u × %u", ratios[i][0], ratios[i][1], top.w,
+        top.x, tags[i].w, tags[i].h);
+    g_assert_cmpint (ABS (top.x - 100), <=, 2); /* the box is where it is */
+    g_assert_cmpint (ABS ((int) top.w - 300), <=, 4);
+    drawing_free (d);
+  }
+  g_assert_cmpint (ABS ((int) tags[0].w - 2 * (int) tags[1].w), <=, 4);
+  g_assert_cmpint (ABS ((int) tags[0].h - (int) tags[1].h), <=, 1);
+  g_assert_cmpint (tags[3].w, ==, tags[0].w);
+}
+
+static double
+cpu_ms (void)
+{
+  struct timespec t;
+
+  clock_gettime (CLOCK_THREAD_CPUTIME_ID, &t);
+  return (double) t.tv_sec * 1e3 + (double) t.tv_nsec / 1e6;
+}
+
+/* Whatever a buffer says, a picture is no larger than a frame, and takes no longer than one should. */
+static void
+test_bounds (void)
+{
+  static const struct {
+    const char *name;
+    int width, height, n_boxes;
+    guint w, h;
+    int n_chars, n_captions;
+  } cases[] = {
+    { "one box of 8K", 7680, 4320, 1, 7680, 4320, 5, 1 },
+    { "10000 boxes of 8K", 7680, 4320, 10000, 7680, 4320, 5, 0 },
+    { "10000 boxes of 1080p", 1920, 1080, 10000, 90, 90, 5, 0 },
+    { "10000 boxes of a pixel", 64, 48, 10000, 1, 1, 5, 0 },
+    { "100 labels of 100000 characters", 1920, 1080, 100, 90, 90, 100000, 0 },
+    { "100 captions of 100000 characters", 1920, 1080, 0, 0, 0, 100000, 100 },
+    { "a pixel", 1, 1, 100, 1, 1, 100000, 100 },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
+    const GstVideoInfo info = test_info ("I420", cases[i].width, cases[i].height);
+    g_autofree char *text = g_strnfill ((gsize) cases[i].n_chars, 'W');
+    g_autoptr (GstBuffer) buffer = gst_buffer_new ();
+    Drawing *d = drawing_new ();
+    GstVideoOverlayComposition *picture = NULL;
+    double first, again;
+
+    for (int k = 0; k < cases[i].n_boxes; k++)
+      overlay_add_region (buffer, text, (guint) (k * 7 % cases[i].width),
+          (guint) (k * 5 % cases[i].height), cases[i].w, cases[i].h, k % 100 / 100.0);
+    for (int k = 0; k < cases[i].n_captions; k++)
+      overlay_add_caption (buffer, text, text, GST_CLOCK_TIME_NONE);
+    first = cpu_ms ();
+    picture = draw (d, buffer, &info, TRUE);
+    first = cpu_ms () - first;
+    again = cpu_ms ();
+    g_assert_true (draw (d, buffer, &info, TRUE) == picture);
+    again = cpu_ms () - again;
+    g_test_message ("%s: %.1f ms to draw, %.2f ms when nothing changes, %u pieces, %.1f MB",
+        cases[i].name, first, again, gst_video_overlay_composition_n_rectangles (picture),
+        4e-6 * (double) pixels_of (picture));
+    g_assert_cmpuint (pixels_of (picture), <=, (guint64) cases[i].width * (guint64) cases[i].height);
+    g_assert_cmpfloat (first, <, 10e3); /* sanitizers take their time */
+    drawing_free (d);
+  }
+}
+
+/* Who draws it has few parts to show, however many boxes there are. */
+static void
+test_attached_pieces (void)
+{
+  static const int n_boxes[] = { 1, 12, 13, 500 };
+  const GstVideoInfo info = test_info ("I420", 1920, 1080);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (n_boxes); i++) {
+    g_autoptr (GstBuffer) buffer = gst_buffer_new ();
+    Drawing *d = drawing_new ();
+    guint n;
+
+    for (int k = 0; k < n_boxes[i]; k++)
+      overlay_add_region (buffer, "thing", (guint) (k * 37 % 1800), (guint) (k * 29 % 1000), 90, 60,
+          0.5);
+    n = gst_video_overlay_composition_n_rectangles (draw (d, buffer, &info, FALSE));
+    g_test_message ("%d boxes: %u pieces", n_boxes[i], n);
+    g_assert_cmpuint (n, ==, n_boxes[i] <= 12 ? (guint) n_boxes[i] * 5 : 1);
+    drawing_free (d);
+  }
+}
+
+/* --- places --- */
+
+static void
+test_places (void)
+{
+  static const struct {
+    const char *name;
+    Rect boxes[3];
+    guint n_boxes;
+    Rect tags[2];
+    guint n_tags;
+    Rect panel;
+    double x, y;
+  } cases[] = {
+    { "above", { { 20, 50, 40, 30 } }, 1, { { 0 } }, 0, { 0 }, 20, 40 },
+    { "at the upper edge", { { 20, 0, 40, 30 } }, 1, { { 0 } }, 0, { 0 }, 20, 0 },
+    { "a little below it", { { 20, 4, 40, 30 } }, 1, { { 0 } }, 0, { 0 }, 20, 0 },
+    { "at the right edge", { { 95, 50, 5, 30 } }, 1, { { 0 } }, 0, { 0 }, 80, 40 },
+    { "another tag is there", { { 20, 50, 40, 30 } }, 1, { { 15, 35, 20, 10 } }, 1, { 0 }, 20, 80 },
+    { "another box is there", { { 20, 50, 40, 30 }, { 10, 10, 80, 39 } }, 2, { { 0 } }, 0, { 0 }, 20,
+        80 },
+    { "the panel is below too", { { 20, 50, 40, 30 } }, 1, { { 15, 35, 20, 10 } }, 1,
+        { 0, 82, 100, 18 }, 20, 50 },
+    { "the same box twice", { { 20, 50, 40, 30 }, { 20, 50, 40, 30 } }, 2, { { 20, 40, 20, 10 } }, 1,
+        { 0 }, 20, 80 },
+    { "larger than the frame", { { 20, 50, 40, 30 } }, 1, { { 0 } }, 0, { 0 }, 20, 40 },
+  };
+  const Rect frame = { 0, 0, 100, 100 };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
+    const Rect r = place_tag (&frame, cases[i].boxes, cases[i].n_boxes, 0, cases[i].tags,
+        cases[i].n_tags, &cases[i].panel, 20, 10);
+
+    g_test_message ("%s: %g, %g", cases[i].name, r.x, r.y);
+    g_assert_cmpfloat (r.x, ==, cases[i].x);
+    g_assert_cmpfloat (r.y, ==, cases[i].y);
+  }
+}
+
+/* The panel is at the top where that hides less, and stays there until it says something else. */
+static void
+test_panel (void)
+{
+  static const struct {
+    guint y;
+    const char *caption;
+    gboolean top;
+  } frames[] = { { 300, "first", FALSE }, { 900, "first", FALSE }, { 900, "second", TRUE },
+    { 100, "second", TRUE }, { 100, "third", FALSE } };
+  const GstVideoInfo info = test_info ("I420", 1920, 1080);
+  Drawing *d = drawing_new ();
+
+  for (gsize i = 0; i < G_N_ELEMENTS (frames); i++) {
+    g_autoptr (GstBuffer) buffer = gst_buffer_new ();
+    GstVideoOverlayComposition *picture;
+    Part panel;
+
+    overlay_add_region (buffer, "thing", 100, frames[i].y, 1700, 150, 0.5);
+    overlay_add_caption (buffer, "", frames[i].caption, GST_CLOCK_TIME_NONE);
+    picture = draw (d, buffer, &info, TRUE);
+    panel = part_of (picture, gst_video_overlay_composition_n_rectangles (picture) - 1);
+    g_test_message ("box at %u, \"%s\": panel at %d", frames[i].y, frames[i].caption, panel.y);
+    g_assert_true ((panel.y < 540) == frames[i].top);
+  }
+  drawing_free (d);
+}
+
 int
 main (int argc, char **argv)
 {
   test_init (&argc, &argv);
   gst_dsvl2_meta_register ();
   g_test_add_func ("/draw/blend-formats", test_blend_formats);
+  g_test_add_func ("/draw/drawn-once", test_drawn_once);
+  g_test_add_func ("/draw/pixel-aspect-ratio", test_pixel_aspect_ratio);
+  g_test_add_func ("/draw/bounds", test_bounds);
+  g_test_add_func ("/draw/attached-pieces", test_attached_pieces);
+  g_test_add_func ("/draw/places", test_places);
+  g_test_add_func ("/draw/panel", test_panel);
   return test_run ();
 }

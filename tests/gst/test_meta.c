@@ -13,22 +13,17 @@ test_clean_text (void)
     glong most;
     const char *clean;
   } cases[] = {
-    { "", 9, "" },
-    { "a cat", 9, "a cat" },
-    { "  a \t\r\n cat  ", 9, "a cat" },
+    { "", 9, "" }, { "a cat", 9, "a cat" }, { "  a \t\r\n cat  ", 9, "a cat" },
     { "a\x01\x7f\x1b[31mcat", 20, "a [31mcat" },
     { "line\xe2\x80\xa8separator\xe2\x80\xa9paragraph", 40, "line separator paragraph" },
-    { "bad \xff\xfe utf-8 \xc3", 20, "bad \uFFFD\uFFFD utf-8 \uFFFD" },
-    { "one two", 7, "one two" },
-    { "one two", 6, "one t…" },
-    { "one two", 4, "one…" },
-    { "日本語の字幕です", 5, "日本語の…" },
+    { "bad \xff\xfe utf-8 \xc3", 20, "bad \uFFFD\uFFFD utf-8 \uFFFD" }, { "one two", 7, "one two" },
+    { "one two", 6, "one t…" }, { "one two", 4, "one…" }, { "日本語の字幕です", 5, "日本語の…" },
     { "<b>&amp;", 20, "<b>&amp;" },
     { "\xe2\x80\xae"
       "gnp.exe",
-        20,
-        "\xe2\x80\xae"
-        "gnp.exe" },
+        20, "gnp.exe" },
+    { "a\xe2\x80\xad b\xe2\x81\xa6 c\xe2\x81\xa9\xef\xbb\xbf d", 20, "a b c d" },
+    { "می\xe2\x80\x8cخواهم", 20, "می\xe2\x80\x8cخواهم" }, /* a joiner that Persian is written with */
   };
 
   for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {

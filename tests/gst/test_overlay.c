@@ -4,6 +4,7 @@
  * With DSVL2_PICTURES set to a folder, pictures of what it looks like are left there. */
 #include "gstdsvl2meta.h"
 #include "harness.h"
+#include "overlay.h"
 #include <string.h>
 
 /* A frame of one grey, whatever the format. */
@@ -25,25 +26,6 @@ overlay_new (const char *properties, const GstVideoInfo *info)
   gst_harness_play (h);
   test_set_caps (h, info);
   return h;
-}
-
-static void
-add_region (GstBuffer *buffer, const char *label, guint x, guint y, guint w, guint h, double confidence)
-{
-  GstVideoRegionOfInterestMeta *meta =
-      gst_buffer_add_video_region_of_interest_meta (buffer, label, x, y, w, h);
-
-  if (confidence >= 0)
-    gst_video_region_of_interest_meta_add_param (meta,
-        gst_structure_new ("detection", "confidence", G_TYPE_DOUBLE, confidence, NULL));
-}
-
-static void
-add_caption (GstBuffer *buffer, const char *caption)
-{
-  GstCustomMeta *meta = gst_buffer_add_custom_meta (buffer, GST_DSVL2_RESULT_NAME);
-
-  gst_structure_set (gst_custom_meta_get_structure (meta), "caption", G_TYPE_STRING, caption, NULL);
 }
 
 /* Bytes of a component that differ from the grey in columns x0 … x1 and rows y0 … y1 of the frame. */
@@ -83,7 +65,7 @@ test_every_format (void)
       GstBuffer *frame = grey_frame (&info), *out;
       int inside, edge, outside;
 
-      add_region (frame, "thing", 40, 40, 60, 40, -1);
+      overlay_add_region (frame, "thing", 40, 40, 60, 40, -1);
       out = gst_harness_push_and_pull (h, frame);
       edge = changed (out, &info, 40, 40, 100, 42);
       inside = changed (out, &info, 48, 48, 92, 72);
@@ -111,8 +93,8 @@ test_colours (void)
 
   for (gsize i = 0; i < G_N_ELEMENTS (formats); i++) {
     GstVideoInfo info = test_info (formats[i], 160, 120), rgb = test_info ("RGB", 160, 120);
-    GstHarness *h =
-        gst_harness_new_parse ("dsvl2overlay show-labels=false line-width=8 ! videoconvert");
+    GstHarness *h = gst_harness_new_parse ("dsvl2overlay show-labels=false line-width=8 "
+                                           "label-colors=\"thing=#c08060\" ! videoconvert");
     GstBuffer *frame, *out;
     GstMapInfo map;
 
@@ -121,7 +103,7 @@ test_colours (void)
       gst_video_colorimetry_from_string (&info.colorimetry, "bt601");
     gst_harness_set_caps (h, gst_video_info_to_caps (&info), gst_video_info_to_caps (&rgb));
     frame = grey_frame (&info);
-    add_region (frame, "thing", 40, 40, 60, 40, -1);
+    overlay_add_region (frame, "thing", 40, 40, 60, 40, -1);
     out = gst_harness_push_and_pull (h, frame);
     gst_buffer_map (out, &map, GST_MAP_READ);
     for (int c = 0; c < 3; c++) {
@@ -147,9 +129,9 @@ test_nothing (void)
   GstBuffer *frame = grey_frame (&info), *out;
   GstMemory *memory = gst_buffer_peek_memory (frame, 0);
 
-  add_region (frame, "outside", 37, 0, 5, 5, 1);
-  add_region (frame, "empty", 3, 3, 0, 5, 1);
-  add_caption (frame, " \n ");
+  overlay_add_region (frame, "outside", 37, 0, 5, 5, 1);
+  overlay_add_region (frame, "empty", 3, 3, 0, 5, 1);
+  overlay_add_caption (frame, "", " \n ", GST_CLOCK_TIME_NONE);
   out = gst_harness_push_and_pull (h, frame);
   g_assert_true (gst_buffer_peek_memory (out, 0) == memory);
   g_assert_cmpint (changed (out, &info, 0, 0, 37, 23), ==, 0);
@@ -165,7 +147,7 @@ test_shared_memory (void)
   GstHarness *h = overlay_new ("", &info);
   GstBuffer *frame = grey_frame (&info), *out;
 
-  add_region (frame, "thing", 10, 10, 20, 20, 1);
+  overlay_add_region (frame, "thing", 10, 10, 20, 20, 1);
   out = gst_harness_push_and_pull (h, gst_buffer_ref (frame));
   g_assert_cmpint (changed (frame, &info, 0, 0, 64, 48), ==, 0);
   g_assert_cmpint (changed (out, &info, 0, 0, 64, 48), >, 0);
@@ -198,11 +180,11 @@ test_hostile (void)
     for (gsize t = 0; t < G_N_ELEMENTS (texts); t++) {
       GstBuffer *frame = grey_frame (&info);
 
-      add_region (frame, texts[t][0] ? texts[t] : "x", 0, 0, 1, 1, 0.5);
-      add_region (frame, texts[t][0] ? texts[t] : "x", 5, 5, G_MAXUINT, G_MAXUINT, 99);
-      add_region (frame, "x", G_MAXUINT, G_MAXUINT, G_MAXUINT, G_MAXUINT, -5);
+      overlay_add_region (frame, texts[t][0] ? texts[t] : "x", 0, 0, 1, 1, 0.5);
+      overlay_add_region (frame, texts[t][0] ? texts[t] : "x", 5, 5, G_MAXUINT, G_MAXUINT, 99);
+      overlay_add_region (frame, "x", G_MAXUINT, G_MAXUINT, G_MAXUINT, G_MAXUINT, -5);
       if (g_utf8_validate (texts[t], -1, NULL)) /* GStreamer has no other strings in structures */
-        add_caption (frame, texts[t]);
+        overlay_add_caption (frame, "", texts[t], GST_CLOCK_TIME_NONE);
       gst_buffer_unref (gst_harness_push_and_pull (h, frame));
     }
     gst_harness_teardown (h);
@@ -217,7 +199,7 @@ test_many_regions (void)
   GstBuffer *frame = grey_frame (&info);
 
   for (guint i = 0; i < 5000; i++)
-    add_region (frame, "thing", i % 300, i % 200, 20, 20, 0.5);
+    overlay_add_region (frame, "thing", i % 300, i % 200, 20, 20, 0.5);
   gst_buffer_unref (gst_harness_push_and_pull (h, frame));
   gst_harness_teardown (h);
 }
@@ -234,7 +216,7 @@ test_markup_is_text (void)
     GstHarness *h = overlay_new ("", &info);
     GstBuffer *frame = grey_frame (&info), *out;
 
-    add_caption (frame, captions[i]);
+    overlay_add_caption (frame, "", captions[i], GST_CLOCK_TIME_NONE);
     out = gst_harness_push_and_pull (h, frame);
     n[i] = changed (out, &info, 0, 0, 320, 240);
     gst_buffer_unref (out);
@@ -268,8 +250,8 @@ test_properties (void)
     GstBuffer *frame = grey_frame (&info), *out;
     int top, label, bottom;
 
-    add_region (frame, "thing", 100, 100, 80, 60, 0.5);
-    add_caption (frame, "A thing in the middle of nothing at all.");
+    overlay_add_region (frame, "thing", 100, 100, 80, 60, 0.5);
+    overlay_add_caption (frame, "", "A thing in the middle of nothing at all.", GST_CLOCK_TIME_NONE);
     out = gst_harness_push_and_pull (h, frame);
     top = changed (out, &info, 0, 0, 320, 40);
     label = changed (out, &info, 104, 88, 120, 98);
@@ -297,7 +279,7 @@ test_attaches (void)
   gst_harness_add_propose_allocation_meta (h, GST_VIDEO_OVERLAY_COMPOSITION_META_API_TYPE, NULL);
   gst_harness_play (h);
   test_set_caps (h, &info);
-  add_region (frame, "thing", 100, 100, 80, 60, 0.5);
+  overlay_add_region (frame, "thing", 100, 100, 80, 60, 0.5);
   out = gst_harness_push_and_pull (h, frame);
   caps = gst_pad_get_current_caps (h->sinkpad);
   g_assert_true (gst_caps_features_contains (gst_caps_get_features (caps, 0),
@@ -310,7 +292,7 @@ test_attaches (void)
   g_assert_cmpuint (n, ==, 5); /* four sides and a tag */
 
   /* A second one adds to it. */
-  add_region (out, "another", 5, 200, 20, 20, 0.5);
+  overlay_add_region (out, "another", 5, 200, 20, 20, 0.5);
   out = gst_harness_push_and_pull (h, out);
   meta = gst_buffer_get_video_overlay_composition_meta (out);
   g_assert_cmpuint (gst_video_overlay_composition_n_rectangles (meta->overlay), >, n);
@@ -337,7 +319,7 @@ test_states_and_caps (void)
 
       gst_harness_push_event (h, gst_event_new_caps (gst_video_info_to_caps (infos[i])));
       gst_harness_push_event (h, gst_event_new_segment (&segment));
-      add_region (frame, "thing", 10, 10, 20, 20, 0.5);
+      overlay_add_region (frame, "thing", 10, 10, 20, 20, 0.5);
       out = gst_harness_push_and_pull (h, frame);
       g_assert_cmpint (changed (out, infos[i], 10, 10, 30, 30), >, 0);
       gst_buffer_unref (out);
@@ -369,15 +351,17 @@ test_pictures (void)
     frame = gst_buffer_make_writable (gst_harness_pull (source));
     gst_harness_teardown (source);
 
-    add_region (frame, "the red car", (guint) w / 10, (guint) h / 4, (guint) w / 4, (guint) h / 4,
-        0.93);
-    add_region (frame, "dog", (guint) w / 3, (guint) h / 3, (guint) w / 6, (guint) h / 3, 0.58);
-    add_region (frame, "自転車", (guint) w / 2 + (guint) w / 8, 0, (guint) w / 5, (guint) h / 4, 0.71);
-    add_region (frame, "شخص", (guint) w - (guint) w / 12, (guint) h / 2, (guint) w / 5, (guint) h / 4,
-        1);
-    add_caption (frame,
+    overlay_add_region (frame, "the red car", (guint) w / 10, (guint) h / 4, (guint) w / 4,
+        (guint) h / 4, 0.93);
+    overlay_add_region (frame, "dog", (guint) w / 3, (guint) h / 3, (guint) w / 6, (guint) h / 3, 0.58);
+    overlay_add_region (frame, "自転車", (guint) w / 2 + (guint) w / 8, 0, (guint) w / 5, (guint) h / 4,
+        0.71);
+    overlay_add_region (frame, "شخص", (guint) w - (guint) w / 12, (guint) h / 2, (guint) w / 5,
+        (guint) h / 4, 1);
+    overlay_add_caption (frame, "",
         "A red car waits at a crossing while a dog runs past; 自転車 leans on the wall behind "
-        "them, and <b>this</b> & that is text, not markup.");
+        "them, and <b>this</b> & that is text, not markup.",
+        GST_CLOCK_TIME_NONE);
     out = gst_harness_push_and_pull (harness, gst_buffer_copy (frame));
     gst_buffer_unref (out);
     began = g_get_monotonic_time ();
