@@ -3,6 +3,7 @@
 #include "asking.h"
 #include "gstdsvl2meta.h"
 #include "picture.h"
+#include "prompts.h"
 
 /* One prompt about one region: what the engine gives back with its answer. */
 typedef struct {
@@ -68,7 +69,7 @@ asking_new (guint64 ticket, const AskingFrame *frame, const InferSettings *setti
     const AskingFuncs *funcs, gpointer owner)
 {
   const GstClockTime pts = GST_BUFFER_PTS (frame->frame);
-  g_auto (GStrv) prompts = infer_prompts (settings);
+  g_auto (GStrv) prompts = prompts_asked (settings);
   Asking *asking = g_new0 (Asking, 1);
 
   g_atomic_ref_count_init (&asking->refs);
@@ -217,9 +218,10 @@ question_token (Dsvl2Request *request, int token_id, const char *text, gpointer 
 /* --- asking --- */
 
 static Dsvl2Request *
-submit (Question *q, Dsvl2Engine *engine, Dsvl2Picture *picture, const InferSettings *s, GError **error)
+submit (Question *q, Dsvl2Engine *engine, const GPtrArray *pictures, const InferSettings *s,
+    GError **error)
 {
-  g_autofree char *text = infer_question (q->prompt, s->prompt_template);
+  g_autofree char *text = prompts_question (q->prompt, s->prompt_template, pictures->len);
   const gboolean system = s->system_prompt != NULL && *s->system_prompt;
   const Dsvl2Message messages[] = { { DSVL2_ROLE_SYSTEM, s->system_prompt },
     { DSVL2_ROLE_USER, text } };
@@ -227,8 +229,8 @@ submit (Question *q, Dsvl2Engine *engine, Dsvl2Picture *picture, const InferSett
   return dsvl2_engine_submit (engine,
       &(Dsvl2Ask){ .messages = system ? messages : messages + 1,
           .n_messages = system ? 2 : 1,
-          .pictures = &picture,
-          .n_pictures = 1,
+          .pictures = (Dsvl2Picture *const *) pictures->pdata,
+          .n_pictures = (int) pictures->len,
           .cropping = s->cropping,
           .max_tiles = s->max_tiles,
           .sampling = { .temperature = s->temperature,
@@ -261,51 +263,65 @@ keep_request (Question *q, Dsvl2Request *request)
 }
 
 static void
-ask (Question *q, Dsvl2Engine *engine, Dsvl2Picture *picture, const GError *no_picture,
+ask (Question *q, Dsvl2Engine *engine, const GPtrArray *pictures, const GError *no_pictures,
     const InferSettings *settings)
 {
   g_autoptr (Dsvl2Request) request = NULL;
   g_autoptr (GError) error = NULL;
 
-  if (picture != NULL)
-    request = submit (q, engine, picture, settings, &error);
+  if (pictures != NULL)
+    request = submit (q, engine, pictures, settings, &error);
   if (request != NULL)
     keep_request (q, request);
   else
-    end_question (q, NULL, NULL, picture != NULL ? error : no_picture);
+    end_question (q, NULL, NULL, pictures != NULL ? error : no_pictures);
 }
 
-static void
-drop_picture (gpointer picture)
+/* What is shown with each question about a region: references, then the frame. */
+static GPtrArray *
+pictures_of (const AskingFrame *frame, const GstVideoRectangle *region, GError **error)
 {
-  if (picture != NULL)
-    dsvl2_picture_unref (picture);
+  g_autoptr (GPtrArray) pictures =
+      g_ptr_array_new_with_free_func ((GDestroyNotify) dsvl2_picture_unref);
+  Dsvl2Picture *picture;
+
+  for (guint i = 0; frame->references != NULL && i < frame->references->len; i++)
+    g_ptr_array_add (pictures, dsvl2_picture_ref (g_ptr_array_index (frame->references, i)));
+  picture = gst_dsvl2_picture_new (frame->frame, frame->info, region, error);
+  if (picture == NULL)
+    return NULL;
+  g_ptr_array_add (pictures, picture);
+  return g_steal_pointer (&pictures);
+}
+
+/* Each prompt about a region, one after another: they share its pictures. */
+static void
+ask_about_region (Asking *asking, guint region, Dsvl2Engine *engine, const AskingFrame *frame,
+    const InferSettings *settings)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GPtrArray) pictures = pictures_of (frame, &asking->questions[region].seen.region, &error);
+
+  for (guint i = region; i < asking->n_questions; i += asking->n_regions)
+    ask (&asking->questions[i], engine, pictures, error, settings);
 }
 
 void
 asking_submit (Asking *asking, Dsvl2Engine *engine, Courier *courier, const AskingFrame *frame,
     const InferSettings *settings)
 {
-  g_autoptr (GPtrArray) pictures = g_ptr_array_new_with_free_func (drop_picture);
   g_autoptr (Asking) self = asking_ref (asking);
-  g_autoptr (GError) error = NULL;
 
   if (asking->n_questions == 0) {
     asking->funcs.ended (asking->owner, asking);
     return;
   }
-  for (guint i = 0; i < asking->n_regions; i++)
-    g_ptr_array_add (pictures, gst_dsvl2_picture_new (frame->frame, frame->info,
-                                   &asking->questions[i].seen.region, error == NULL ? &error : NULL));
   asking->courier = courier;
   asking->n_open = asking->n_questions;
   for (guint i = 0; i < asking->n_questions; i++)
     asking_ref (asking);
-  for (guint i = 0; i < asking->n_questions; i++) {
-    Question *q = &asking->questions[i];
-
-    ask (q, engine, g_ptr_array_index (pictures, q->region), error, settings);
-  }
+  for (guint i = 0; i < asking->n_regions; i++)
+    ask_about_region (asking, i, engine, frame, settings);
 }
 
 void

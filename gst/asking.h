@@ -28,6 +28,7 @@ typedef struct {
   const GstVideoInfo *info;
   const GstSegment *segment;
   const GArray *regions; /* of GstVideoRectangle in pixels; NULL: one, the whole frame */
+  GPtrArray *references; /* Dsvl2Picture: shown before the frame; NULL: none */
 } AskingFrame;
 
 /* What the answers to one frame took. */

@@ -31,6 +31,7 @@
 #include "inferprops.h"
 #include "picture.h"
 #include "questions.h"
+#include "references.h"
 
 GST_DEBUG_CATEGORY_STATIC (gst_dsvl2_infer_debug);
 #define GST_CAT_DEFAULT gst_dsvl2_infer_debug
@@ -52,7 +53,8 @@ struct _GstDsvl2Infer {
   /* of the streaming thread */
   GstVideoInfo info;
   Gate gate;
-  gboolean dropped; /* the base class did, before the next frame */
+  GPtrArray *references; /* Dsvl2Picture */
+  gboolean dropped;      /* the base class did, before the next frame */
 };
 
 enum { SIGNAL_ANALYZE_NOW, SIGNAL_RESULT, SIGNAL_PARTIAL, N_SIGNALS };
@@ -180,8 +182,9 @@ accept_frame (GstDsvl2Infer *self, GstBuffer *frame)
   infer_settings_copy (&settings, &self->settings);
   GST_OBJECT_UNLOCK (self);
   questions_ask (self->questions, ticket,
-      &(AskingFrame){ .frame = frame, .info = &self->info, .segment = segment }, &settings,
-      g_signal_has_handler_pending (self, signals[SIGNAL_PARTIAL], 0, TRUE));
+      &(AskingFrame){
+          .frame = frame, .info = &self->info, .segment = segment, .references = self->references },
+      &settings, g_signal_has_handler_pending (self, signals[SIGNAL_PARTIAL], 0, TRUE));
 }
 
 /* Frames of a live source that wait make the pipeline later than it was told. */
@@ -376,6 +379,21 @@ post_open_error (GstDsvl2Infer *self, const char *model, const GError *error)
 }
 
 static gboolean
+open_references (GstDsvl2Infer *self, const char *list)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_clear_pointer (&self->references, g_ptr_array_unref); /* of a start that failed */
+  self->references = references_load (list, &error);
+  if (self->references == NULL && error->domain == G_FILE_ERROR)
+    GST_ELEMENT_ERROR (self, RESOURCE, NOT_FOUND, ("%s", error->message),
+        ("reference-images: %s", list));
+  else if (self->references == NULL)
+    GST_ELEMENT_ERROR (self, STREAM, DECODE, ("%s", error->message), ("reference-images: %s", list));
+  return self->references != NULL;
+}
+
+static gboolean
 gst_dsvl2_infer_start (GstBaseTransform *trans)
 {
   GstDsvl2Infer *self = GST_DSVL2_INFER (trans);
@@ -386,6 +404,8 @@ gst_dsvl2_infer_start (GstBaseTransform *trans)
   GST_OBJECT_LOCK (self);
   infer_settings_copy (&s, &self->settings);
   GST_OBJECT_UNLOCK (self);
+  if (!open_references (self, s.reference_images))
+    return FALSE;
   if (s.model == NULL)
     s.model = dsvl2_default_model_path ();
   if (s.model == NULL) {
@@ -422,6 +442,7 @@ gst_dsvl2_infer_stop (GstBaseTransform *trans)
   GstDsvl2Infer *self = GST_DSVL2_INFER (trans);
 
   questions_stop (self->questions);
+  g_clear_pointer (&self->references, g_ptr_array_unref);
   gst_video_info_init (&self->info);
   self->dropped = FALSE;
   self->gate.known = FALSE;
@@ -500,6 +521,7 @@ gst_dsvl2_infer_finalize (GObject *object)
   questions_free (self->questions);
   infer_settings_clear (&self->settings);
   g_clear_pointer (&self->last_result, gst_structure_free);
+  g_clear_pointer (&self->references, g_ptr_array_unref);
   G_OBJECT_CLASS (parent_class)->finalize (object);
 }
 

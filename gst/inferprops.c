@@ -1,7 +1,6 @@
 /* dsvl2: the properties of dsvl2infer
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "inferprops.h"
-#include <string.h>
 
 /* --- enumerations --- */
 
@@ -31,7 +30,7 @@ template_get_type (void)
     { INFER_TEMPLATE_PLAIN, "The frame, then the prompt as it is", "plain" },
     { INFER_TEMPLATE_FIND, "The prompt is what to find, such as \"the red car\"", "find" },
     { INFER_TEMPLATE_GROUNDING, "As plain, and what the answer mentions gets boxes", "grounding" },
-    { INFER_TEMPLATE_RAW, "The prompt alone, with one <image> mark where the frame goes", "raw" },
+    { INFER_TEMPLATE_RAW, "The prompt alone, with an <image> mark where each picture goes", "raw" },
     { 0, NULL, NULL },
   };
 
@@ -120,6 +119,12 @@ install_question (GObjectClass *c)
           "in "
           "a single line; the frame is looked at once, and each answer is a result of its own",
           NULL, ANY_TIME));
+  g_object_class_install_property (c, FIELD (reference_images),
+      g_param_spec_string ("reference-images", "Reference images",
+          "Picture files that each question shows before the frame, for prompts such as \"Find what "
+          "the "
+          "first image shows in the second\": one a line, or separated by \";\" in a single line",
+          NULL, BEFORE_START));
   g_object_class_install_property (c, FIELD (system_prompt),
       g_param_spec_string ("system-prompt", "System prompt",
           "Instructions that come before the prompt (unset: none)", NULL, ANY_TIME));
@@ -325,6 +330,7 @@ infer_settings_copy (InferSettings *to, const InferSettings *from)
   to->prompt = g_strdup (from->prompt);
   to->system_prompt = g_strdup (from->system_prompt);
   to->prompts = g_strdup (from->prompts);
+  to->reference_images = g_strdup (from->reference_images);
 }
 
 void
@@ -337,6 +343,7 @@ infer_settings_clear (InferSettings *s)
   g_clear_pointer (&s->prompt, g_free);
   g_clear_pointer (&s->system_prompt, g_free);
   g_clear_pointer (&s->prompts, g_free);
+  g_clear_pointer (&s->reference_images, g_free);
 }
 
 /* --- what some of them mean --- */
@@ -351,53 +358,4 @@ infer_settings_handover (const InferSettings *s, gboolean upstream_live)
     .hold = s->hold,
     .max_age = s->max_age,
     .max_queue = s->max_queue };
-}
-
-char **
-infer_prompts (const InferSettings *s)
-{
-  g_autoptr (GStrvBuilder) prompts = g_strv_builder_new ();
-  g_autofree char *text = g_utf8_make_valid (s->prompts != NULL ? s->prompts : "", -1);
-  g_auto (GStrv) parts = g_strsplit (text, strchr (text, '\n') != NULL ? "\n" : ";", -1);
-  guint n = 0;
-
-  for (char **part = parts; *part != NULL; part++) {
-    if (*g_strstrip (*part)) {
-      g_strv_builder_add (prompts, *part);
-      n++;
-    }
-  }
-  if (n == 0) {
-    g_autofree char *prompt = g_utf8_make_valid (s->prompt != NULL ? s->prompt : "", -1);
-
-    g_strv_builder_add (prompts, prompt);
-  }
-  return g_strv_builder_end (prompts);
-}
-
-/* The question is about the frame: without a mark for it, it comes first. */
-static char *
-with_image (const char *text)
-{
-  return strstr (text, "<image>") != NULL ? g_strdup (text) : g_strconcat ("<image>\n", text, NULL);
-}
-
-char *
-infer_question (const char *prompt, InferTemplate template)
-{
-  g_autofree char *from_text = NULL;
-
-  switch (template) {
-    case INFER_TEMPLATE_PLAIN:
-      return with_image (prompt);
-    case INFER_TEMPLATE_FIND:
-      return g_strconcat ("<image>\n<|ref|>", prompt, "<|/ref|>.", NULL);
-    case INFER_TEMPLATE_GROUNDING:
-      return g_strconcat ("<image>\n<|grounding|>", prompt, NULL);
-    case INFER_TEMPLATE_RAW:
-      return g_strdup (prompt);
-    default:
-      from_text = dsvl2_prompt_from_text (prompt);
-      return with_image (from_text);
-  }
 }

@@ -26,9 +26,10 @@ typedef struct {
   gint threads, prefill_chunk, max_sequences;
   guint64 kv_cache_size;
   gboolean bf16;
+  char *reference_images; /* read then too */
   /* what is asked: read for each frame that is analysed */
-  char *prompt, *prompts, *system_prompt; /* prompts: several in one text */
-  gint prompt_template;                   /* InferTemplate */
+  char *prompt, *prompts, *system_prompt;
+  gint prompt_template; /* InferTemplate */
   gint max_new_tokens, top_k;
   gfloat temperature, top_p, repetition_penalty;
   guint64 seed;
@@ -59,12 +60,5 @@ void infer_settings_get (const InferSettings *s, guint id, GValue *value);
 
 /* infer_settings_handover: what of them is for the policy, given what upstream says of itself. */
 HandoverSettings infer_settings_handover (const InferSettings *s, gboolean upstream_live);
-
-/* infer_prompts: those that are asked, at least one, valid UTF-8: of `prompts`, or `prompt` if there are
- * none. Free with g_strfreev (). */
-char **infer_prompts (const InferSettings *s);
-
-/* infer_question: what the model is asked for this prompt. Free with g_free (). */
-char *infer_question (const char *prompt, InferTemplate template);
 
 #endif

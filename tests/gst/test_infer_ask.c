@@ -3,6 +3,8 @@
 #include "fake_engine.h"
 #include "gstdsvl2meta.h"
 #include "harness.h"
+#include "prompts.h"
+#include <glib/gstdio.h>
 #include <string.h>
 
 /* The prompts of the results on a buffer, in their order: "0:a 1:b". */
@@ -164,6 +166,156 @@ test_flush_cancels_all (void)
   test_infer_end (h);
 }
 
+/* --- what prompts become --- */
+
+static void
+test_questions (void)
+{
+  static const struct {
+    const char *prompt;
+    InferTemplate template;
+    guint n_pictures;
+    const char *question;
+  } cases[] = {
+    { "x", INFER_TEMPLATE_AUTO, 1, "<image>\nauto:x" },
+    { "x", INFER_TEMPLATE_AUTO, 3, "<image>\n<image>\n<image>\nauto:x" },
+    { "x", INFER_TEMPLATE_AUTO, 0, "auto:x" },
+    { "a <image> b <image>", INFER_TEMPLATE_PLAIN, 2, "a <image> b <image>" },
+    { "a <image> b", INFER_TEMPLATE_PLAIN, 2, "<image>\na <image> b" },
+    { "<image><image><image>", INFER_TEMPLATE_PLAIN, 2, "<image><image><image>" },
+    { "x", INFER_TEMPLATE_FIND, 2, "<image>\n<image>\n<|ref|>x<|/ref|>." },
+    { "x", INFER_TEMPLATE_GROUNDING, 1, "<image>\n<|grounding|>x" },
+    { "x", INFER_TEMPLATE_RAW, 2, "x" },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autofree char *question =
+        prompts_question (cases[i].prompt, cases[i].template, cases[i].n_pictures);
+
+    g_test_message ("%s of %u: %s", cases[i].prompt, cases[i].n_pictures, question);
+    g_assert_cmpstr (question, ==, cases[i].question);
+  }
+}
+
+/* --- reference pictures --- */
+
+/* A folder with a red and a wide picture, and a file that is none. */
+static char *
+make_pictures (void)
+{
+  static const char *const launch[] = {
+    "videotestsrc num-buffers=1 pattern=red ! video/x-raw,width=40,height=30 ! pngenc ! filesink "
+    "location=%s/red.png",
+    "videotestsrc num-buffers=1 pattern=snow ! video/x-raw,width=90,height=10 ! jpegenc ! filesink "
+    "location=%s/wide.jpg",
+  };
+  char *folder = g_dir_make_tmp ("dsvl2-XXXXXX", NULL);
+  g_autofree char *text = g_build_filename (folder, "text.png", NULL);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (launch); i++) {
+    g_autofree char *whole = g_strdup_printf (launch[i], folder);
+    GstElement *pipeline = gst_parse_launch (whole, NULL);
+    g_autoptr (GstBus) bus = gst_element_get_bus (pipeline);
+
+    gst_element_set_state (pipeline, GST_STATE_PLAYING);
+    gst_message_unref (gst_bus_timed_pop_filtered (bus, GST_CLOCK_TIME_NONE, GST_MESSAGE_EOS));
+    gst_element_set_state (pipeline, GST_STATE_NULL);
+    gst_object_unref (pipeline);
+  }
+  g_assert_true (g_file_set_contents (text, "no picture", -1, NULL));
+  return folder;
+}
+
+static void
+remove_pictures (const char *folder)
+{
+  static const char *const names[] = { "red.png", "wide.jpg", "text.png" };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (names); i++) {
+    g_autofree char *file = g_build_filename (folder, names[i], NULL);
+
+    g_unlink (file);
+  }
+  g_rmdir (folder);
+}
+
+static void
+test_references (void)
+{
+  const GstVideoInfo info = test_info ("I420", 64, 48);
+  g_autofree char *folder = make_pictures ();
+  g_autofree char *properties =
+      g_strdup_printf ("prompts=a;b reference-images=\"%s/red.png; file://%s/wide.jpg\"", folder,
+          folder);
+  GstHarness *h = test_infer_new (properties, FALSE, &info);
+
+  fake_answer_all (NULL);
+  FLOWS (h, test_frame_new (&info, 0, 1));
+  FLOWS (h, test_frame_new (&info, 40, 1));
+  g_assert_cmpuint (fake_n_asked (), ==, 4);
+  for (guint i = 0; i < 4; i++) {
+    const FakeAsk *seen = fake_nth_ask (i);
+
+    g_test_message ("%s: %d pictures, %d × %d first", seen->question, seen->n_pictures,
+        seen->frames[0].width, seen->frames[0].height);
+    g_assert_true (g_str_has_prefix (seen->question, "<image>\n<image>\n<image>\nauto:"));
+    g_assert_cmpint (seen->n_pictures, ==, 3);
+    g_assert_cmpint (seen->frames[0].width, ==, 40);
+    g_assert_cmpint (seen->frames[0].format, ==, DSVL2_FORMAT_BGRX);
+    g_assert_cmpint (seen->frames[1].width, ==, 90);
+    g_assert_cmpint (seen->frames[2].width, ==, 64);
+    for (int k = 0; k < 2; k++) /* decoded once */
+      g_assert_true (seen->pictures[k] == fake_nth_ask (0)->pictures[k]);
+    g_assert_true ((seen->pictures[2] == fake_nth_ask (0)->pictures[2]) == (i < 2));
+  }
+  test_infer_end (h);
+  remove_pictures (folder);
+}
+
+static void
+test_reference_errors (void)
+{
+  g_autofree char *folder = make_pictures ();
+  const struct {
+    const char *list; /* of names in the folder */
+    GQuark domain;
+    gint code;
+    const char *culprit;
+  } cases[] = {
+    { "%s/none.png", GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND, "none.png: No such file" },
+    { "%s/red.png\n%s/none.png", GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND,
+        "none.png: No such file" },
+    { "%s/text.png", GST_STREAM_ERROR, GST_STREAM_ERROR_DECODE, "text.png: " },
+    { "%s", GST_STREAM_ERROR, GST_STREAM_ERROR_DECODE, ": " },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
+    GstElement *element = gst_element_factory_make ("dsvl2infer", NULL);
+    g_autoptr (GstBus) bus = gst_bus_new ();
+    g_auto (GStrv) parts = g_strsplit (cases[i].list, "%s", -1);
+    g_autofree char *list = g_strjoinv (folder, parts);
+    g_autoptr (GError) error = NULL;
+    GstMessage *message;
+
+    gst_element_set_bus (element, bus);
+    g_object_set (element, "model", "/fake", "reference-images", list, NULL);
+    g_assert_cmpint (gst_element_set_state (element, GST_STATE_PAUSED), ==, GST_STATE_CHANGE_FAILURE);
+    message = test_message (bus, GST_MESSAGE_ERROR);
+    gst_message_parse_error (message, &error, NULL);
+    g_test_message ("%s", error->message);
+    g_assert_error (error, cases[i].domain, cases[i].code);
+    g_assert_nonnull (strstr (error->message, cases[i].culprit));
+    gst_message_unref (message);
+
+    g_object_set (element, "reference-images", NULL, NULL);
+    g_assert_cmpint (gst_element_set_state (element, GST_STATE_PAUSED), !=, GST_STATE_CHANGE_FAILURE);
+    gst_element_set_state (element, GST_STATE_NULL);
+    gst_object_unref (element);
+    g_assert_cmpint (fake_n_alive (), ==, 0);
+  }
+  remove_pictures (folder);
+}
+
 /* --- signals --- */
 
 /* What a signal said, a line each: "pts prompt: text". */
@@ -251,6 +403,9 @@ main (int argc, char **argv)
   g_test_add_func ("/ask/prompts/wait", test_waits_for_all);
   g_test_add_func ("/ask/prompts/one-fails", test_one_fails);
   g_test_add_func ("/ask/prompts/flush", test_flush_cancels_all);
+  g_test_add_func ("/ask/questions", test_questions);
+  g_test_add_func ("/ask/references", test_references);
+  g_test_add_func ("/ask/references/errors", test_reference_errors);
   g_test_add_func ("/ask/signals/result", test_result_signal);
   g_test_add_func ("/ask/signals/partial", test_partial_signal);
   return test_run ();

@@ -223,6 +223,41 @@ test_prompts (void)
   }
 }
 
+/* A reference picture is encoded once, and read from the cache with each frame that follows the first. */
+static void
+test_references (void)
+{
+  g_autofree char *folder = g_dir_make_tmp ("dsvl2-XXXXXX", NULL);
+  g_autofree char *file = g_build_filename (folder, "reference.png", NULL);
+  g_autofree char *launch =
+      g_strdup_printf ("videotestsrc num-buffers=1 pattern=circular ! "
+                       "video/x-raw,width=64,height=64 ! pngenc ! filesink location=%s",
+          file);
+  g_autofree char *properties = g_strdup_printf ("name=infer cropping=off reference-images=%s", file);
+  GstElement *pipeline = gst_parse_launch (launch, NULL);
+  g_autoptr (GstBus) bus = NULL;
+
+  g_free (run (pipeline));
+  pipeline_free (pipeline);
+  pipeline = pipeline_new (SOURCE, properties, "fakesink");
+  bus = gst_element_get_bus (pipeline);
+  gst_element_set_state (pipeline, GST_STATE_PLAYING);
+  for (int n = 0; n < 4; n++) {
+    g_autoptr (GstMessage) m = gst_bus_timed_pop_filtered (bus, 30 * GST_SECOND, GST_MESSAGE_ELEMENT);
+    int tiles, cached, prompt;
+
+    g_assert_true (gst_structure_get (gst_message_get_structure (m), "tiles", G_TYPE_INT, &tiles,
+        "cached-tokens", G_TYPE_INT, &cached, "prompt-tokens", G_TYPE_INT, &prompt, NULL));
+    g_test_message ("frame %d: %d tiles encoded, %d of %d tokens from the cache", n, tiles, cached,
+        prompt);
+    g_assert_cmpint (tiles, ==, n == 0 ? 2 : 1);
+    g_assert_true ((cached > 0) == (n > 0));
+  }
+  pipeline_free (pipeline);
+  g_unlink (file);
+  g_rmdir (folder);
+}
+
 /* --- interruptions --- */
 
 #define ENDLESS "videotestsrc ! video/x-raw,format=I420,width=640,height=480,framerate=25/1"
@@ -421,6 +456,7 @@ main (int argc, char **argv)
   gst_init (&argc, &argv);
   g_test_add_func ("/pipeline/every-frame-is-answered", test_every_frame_is_answered);
   g_test_add_func ("/pipeline/prompts", test_prompts);
+  g_test_add_func ("/pipeline/references", test_references);
   g_test_add_func ("/pipeline/formats", test_formats_run);
   g_test_add_func ("/pipeline/state-cycles", test_state_cycles);
   g_test_add_func ("/pipeline/two-elements", test_two_elements);
