@@ -15,14 +15,22 @@ enum {
 static const double tag_part = 1.0 / 38, caption_part = 1.0 / 29;
 static const double tag_least = 11, caption_least = 12, side_most = 2400;
 
+/* All that a picture depends on, as text. */
+typedef struct {
+  GString *frame, *boxes, *captions;
+} Key;
+
 struct _Drawing {
   PangoContext *pango;
-  GHashTable *layouts; /* a tag's text → PangoLayout, all for one version of the settings and size */
-  guint layouts_version;
-  double layouts_width, layouts_unit;
   Palette *palette;
-  GString *key, *drawn_key; /* all that the picture depends on, as text: now, and when it was drawn */
-  GString *said;            /* the captions that `at_top` was decided for */
+  Key key, drawn; /* now, and when the picture was drawn */
+  /* what is kept while the frame's part of the key is the same, of things that move for example */
+  GHashTable *layouts; /* a tag's text → PangoLayout */
+  GHashTable *pieces;  /* as items_compose () keeps them */
+  GArray
+      *texts; /* of Item: the captions, as stack_captions () left them; kept while they are the same */
+  Rect stack;
+  GString *said; /* the captions that `at_top` was decided for */
   gboolean at_top;
   GstVideoOverlayComposition *picture;
   guint count;
@@ -39,6 +47,22 @@ typedef struct {
   GArray *items; /* of Item */
   Rect panel;
 } Page;
+
+static void
+key_init (Key *key)
+{
+  key->frame = g_string_new (NULL);
+  key->boxes = g_string_new (NULL);
+  key->captions = g_string_new (NULL);
+}
+
+static void
+key_clear (Key *key)
+{
+  g_string_free (key->frame, TRUE);
+  g_string_free (key->boxes, TRUE);
+  g_string_free (key->captions, TRUE);
+}
 
 Drawing *
 drawing_new (void)
@@ -57,8 +81,11 @@ drawing_new (void)
   cairo_font_options_destroy (options);
   d->layouts = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_object_unref);
   d->palette = palette_new ();
-  d->key = g_string_new (NULL);
-  d->drawn_key = g_string_new (NULL);
+  d->pieces = pieces_new ();
+  d->texts = g_array_new (FALSE, FALSE, sizeof (Item));
+  g_array_set_clear_func (d->texts, item_clear);
+  key_init (&d->key);
+  key_init (&d->drawn);
   d->said = g_string_new (NULL);
   return d;
 }
@@ -72,8 +99,10 @@ drawing_free (Drawing *d)
   g_hash_table_unref (d->layouts);
   g_object_unref (d->pango);
   palette_free (d->palette);
-  g_string_free (d->key, TRUE);
-  g_string_free (d->drawn_key, TRUE);
+  g_hash_table_unref (d->pieces);
+  g_array_unref (d->texts);
+  key_clear (&d->key);
+  key_clear (&d->drawn);
   g_string_free (d->said, TRUE);
   g_free (d);
 }
@@ -149,7 +178,6 @@ tag_text (const OverlaySettings *s, const SceneBox *box)
   return g_string_free (text, FALSE);
 }
 
-/* Tags of things that move are drawn often, and their texts are the same: what Pango found out is kept. */
 static PangoLayout *
 tag_layout (Page *page, const char *text)
 {
@@ -167,19 +195,6 @@ tag_layout (Page *page, const char *text)
   pango_font_description_free (font);
   g_hash_table_insert (d->layouts, g_strdup (text), g_object_ref (layout));
   return layout;
-}
-
-static void
-forget_layouts (const Page *page)
-{
-  Drawing *d = page->d;
-
-  if (d->layouts_version != page->target->version || d->layouts_width != page->frame.w ||
-      d->layouts_unit != page->unit)
-    g_hash_table_remove_all (d->layouts);
-  d->layouts_version = page->target->version;
-  d->layouts_width = page->frame.w;
-  d->layouts_unit = page->unit;
 }
 
 static void
@@ -229,23 +244,32 @@ add_outlines (Page *page, const Rect *boxes)
 
 /* --- the panel --- */
 
-/* "Is the door open? No.", the question paler than the answer. */
+/* Bytes of the question that are written before the answer. */
+static guint
+prompt_length (const Page *page, const SceneCaption *caption)
+{
+  return page->target->settings->show_prompt || page->scene->captions->len > 1
+             ? (guint) strlen (caption->prompt)
+             : 0;
+}
+
+/* "Is the door open?  No.", the question paler than the answer. */
 static PangoLayout *
 caption_layout (Page *page, const SceneCaption *caption, const PangoFontDescription *font, double width)
 {
   const OverlaySettings *s = page->target->settings;
-  const gboolean prompt = *caption->prompt && (s->show_prompt || page->scene->captions->len > 1);
+  const guint n_pale = prompt_length (page, caption);
   g_autofree char *text =
-      g_strconcat (prompt ? caption->prompt : "", prompt ? "  " : "", caption->text, NULL);
+      n_pale > 0 ? g_strconcat (caption->prompt, "  ", caption->text, NULL) : g_strdup (caption->text);
   PangoLayout *layout = layout_new (page->d, font, text, width);
 
-  if (prompt) {
+  if (n_pale > 0) {
     PangoAttrList *attributes = pango_attr_list_new ();
     PangoAttribute *colour = pango_attr_foreground_new (0x9d00, 0xb400, 0xcc00);
     PangoAttribute *alpha =
         pango_attr_foreground_alpha_new ((guint16) MAX (0xffff * caption->opacity / SCENE_OPAQUE, 1));
 
-    colour->end_index = alpha->end_index = (guint) strlen (caption->prompt);
+    colour->end_index = alpha->end_index = n_pale;
     pango_attr_list_insert (attributes, colour);
     pango_attr_list_insert (attributes, alpha);
     pango_layout_set_attributes (layout, attributes);
@@ -272,7 +296,7 @@ count_lines (const Page *page, const PangoFontDescription *font)
 
 /* The texts under each other from (0, 0); each gets its share of the lines, and what others leave. */
 static Rect
-stack_captions (Page *page, const PangoFontDescription *font, double width, GArray *texts)
+stack_captions (Page *page, const PangoFontDescription *font, double width)
 {
   const GArray *captions = page->scene->captions;
   int lines = count_lines (page, font);
@@ -286,6 +310,7 @@ stack_captions (Page *page, const PangoFontDescription *font, double width, GArr
     };
     Rect text_at;
 
+    item.n_pale = prompt_length (page, caption);
     item.layout = caption_layout (page, caption, font, width);
     pango_layout_set_height (item.layout,
         page->target->settings->wrap_mode == OVERLAY_WRAP_NONE ? -1 : -lines / (int) (n - i));
@@ -295,7 +320,7 @@ stack_captions (Page *page, const PangoFontDescription *font, double width, GArr
     item.at = (Rect){ 0, all.h, ceil (text_at.w), ceil (text_at.h) };
     all.w = MAX (all.w, item.at.w);
     all.h += item.at.h;
-    g_array_append_val (texts, item);
+    g_array_append_val (page->d->texts, item);
   }
   return all;
 }
@@ -320,11 +345,12 @@ panel_at_top (Page *page, const Rect *top, const Rect *bottom, const Rect *boxes
 
 /* Texts as wide as they are; one that is read from the right ends where the widest ends. */
 static void
-move_texts (Page *page, GArray *texts, double pad, double width, double content)
+move_texts (Page *page, const GArray *texts, double pad, double width, double content)
 {
   for (guint i = 0; i < texts->len; i++) {
     Item item = g_array_index (texts, Item, i);
 
+    g_object_ref (item.layout);
     item.text_x = page->panel.x + pad - (item.text_x > 0.5 ? width - content : 0);
     item.text_y = floor (page->panel.y + pad / 2 + item.at.y);
     item.at = page->panel;
@@ -339,12 +365,14 @@ add_panel (Page *page, const Rect *boxes)
   const double size = MAX (page->unit * caption_part, caption_least) * s->font_scale,
                pad = ceil (size * 0.6), margin = ceil (size * 0.5);
   const double width = MIN (page->frame.w - 2 * (margin + pad), 44 * size);
-  g_autoptr (GArray) texts = g_array_new (FALSE, FALSE, sizeof (Item));
+  const GArray *texts = page->d->texts;
   PangoFontDescription *font = font_new (s->caption_font != NULL ? s->caption_font : s->font, size);
   Item panel = { .kind = ITEM_PANEL, .colour = 0x0b0f14, .size = size / 2 };
   Rect content, top, bottom;
 
-  content = stack_captions (page, font, width, texts);
+  if (texts->len == 0)
+    page->d->stack = stack_captions (page, font, width);
+  content = page->d->stack;
   pango_font_description_free (font);
   top = (Rect){ 0, 0, MIN (content.w + 2 * pad, page->frame.w), MIN (content.h + pad, page->frame.h) };
   top.x = floor ((page->frame.w - top.w) / 2);
@@ -390,7 +418,7 @@ draw_page (Page *page)
   g_array_append_vals (items, panel->data, panel->len);
   page->d->count++;
   return items_compose (items, scene->width, scene->height, page->par, yuv ? &info->colorimetry : NULL,
-      page->target->blend ? MAX_PIECES_BLENDED : MAX_PIECES);
+      page->target->blend ? MAX_PIECES_BLENDED : MAX_PIECES, &page->d->pieces);
 }
 
 /* Pixels that are very far from square are a mistake of somebody's. */
@@ -403,24 +431,47 @@ pixel_aspect_ratio (const GstVideoInfo *info)
 }
 
 static void
-describe (GString *key, const Scene *scene, const DrawFor *target)
+describe (Key *key, const Scene *scene, const DrawFor *target)
 {
   const GstVideoInfo *info = target->info;
 
-  g_string_printf (key, "%d %d %d %d %d %d %d %d %u\n", scene->width, scene->height,
+  g_string_printf (key->frame, "%d %d %d %d %d %d %d %d %u", scene->width, scene->height,
       GST_VIDEO_INFO_PAR_N (info), GST_VIDEO_INFO_PAR_D (info), GST_VIDEO_INFO_FORMAT (info),
       target->blend, info->colorimetry.matrix, info->colorimetry.range, target->version);
+  g_string_truncate (key->boxes, 0);
   for (guint i = 0; i < scene->boxes->len; i++) {
     const SceneBox *b = &g_array_index (scene->boxes, SceneBox, i);
 
-    g_string_append_printf (key, "%d %d %d %d %.0f %" G_GINT64_FORMAT " %d %s\n", b->x, b->y, b->w,
-        b->h, 100 * b->confidence, b->id, b->opacity, b->label);
+    g_string_append_printf (key->boxes, "%d %d %d %d %.0f %" G_GINT64_FORMAT " %d %s\n", b->x, b->y,
+        b->w, b->h, 100 * b->confidence, b->id, b->opacity, b->label);
   }
+  g_string_truncate (key->captions, 0);
   for (guint i = 0; i < scene->captions->len; i++) {
     const SceneCaption *c = &g_array_index (scene->captions, SceneCaption, i);
 
-    g_string_append_printf (key, "%d %s\n%s\n", c->opacity, c->prompt, c->text);
+    g_string_append_printf (key->captions, "%d %s\n%s\n", c->opacity, c->prompt, c->text);
   }
+}
+
+/* FALSE if the picture that is there is the one. What depends on what has changed is forgotten. */
+static gboolean
+has_changed (Drawing *d)
+{
+  const gboolean frame = !g_string_equal (d->key.frame, d->drawn.frame);
+  const gboolean captions = !g_string_equal (d->key.captions, d->drawn.captions);
+
+  if (!frame && !captions && g_string_equal (d->key.boxes, d->drawn.boxes))
+    return FALSE;
+  if (frame) {
+    g_hash_table_remove_all (d->layouts);
+    g_hash_table_remove_all (d->pieces);
+  }
+  if (frame || captions)
+    g_array_set_size (d->texts, 0);
+  g_string_assign (d->drawn.frame, d->key.frame->str);
+  g_string_assign (d->drawn.boxes, d->key.boxes->str);
+  g_string_assign (d->drawn.captions, d->key.captions->str);
+  return TRUE;
 }
 
 GstVideoOverlayComposition *
@@ -433,15 +484,13 @@ drawing_update (Drawing *d, const Scene *scene, const DrawFor *target)
     .par = par,
     .frame = { 0, 0, scene->width * par, scene->height } };
 
-  describe (d->key, scene, target);
-  if (g_string_equal (d->key, d->drawn_key))
+  describe (&d->key, scene, target);
+  if (!has_changed (d))
     return d->picture;
-  g_string_assign (d->drawn_key, d->key->str);
   g_clear_pointer (&d->picture, gst_video_overlay_composition_unref);
   if (scene->boxes->len == 0 && scene->captions->len == 0)
     return NULL;
   page.unit = MIN (MIN (page.frame.w, page.frame.h), side_most);
-  forget_layouts (&page);
   d->picture = draw_page (&page);
   return d->picture;
 }

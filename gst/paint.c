@@ -212,36 +212,86 @@ is_sparse (const Plan *plan, guint most, Area *all)
   return n <= most && pixels <= (gint64) all->w * all->h;
 }
 
-static void
-add_piece (GstVideoOverlayComposition **pieces, const Area *area, const GstVideoColorimetry *yuv,
-    Patches *patches)
-{
-  GstVideoOverlayRectangle *piece = piece_new (area, yuv, paint_patches, patches);
+/* --- pieces that are kept --- */
 
-  if (*pieces == NULL)
-    *pieces = gst_video_overlay_composition_new (piece);
-  else
-    gst_video_overlay_composition_add_rectangle (*pieces, piece);
+static void
+piece_free (gpointer piece)
+{
   gst_video_overlay_rectangle_unref (piece);
+}
+
+GHashTable *
+pieces_new (void)
+{
+  return g_hash_table_new_full (g_str_hash, g_str_equal, g_free, piece_free);
+}
+
+/* All that is to be seen in some patches, as text. */
+static char *
+describe (const Area *area, const Patches *patches)
+{
+  GString *key = g_string_new (NULL);
+
+  g_string_append_printf (key, "%d %d %d %d", area->x, area->y, area->w, area->h);
+  for (guint i = patches->first; i < patches->first + patches->n; i++) {
+    const Patch *patch = &g_array_index (patches->plan->patches, Patch, i);
+
+    for (guint k = 0; k < patch->n; k++) {
+      const Item *item = &patch->items[k];
+
+      g_string_append_printf (key, "\n%d %g %g %g %g %x %g %g %g %g %u ", item->kind, item->at.x,
+          item->at.y, item->at.w, item->at.h, item->colour, item->opacity, item->size, item->text_x,
+          item->text_y, item->n_pale);
+      if (item->layout != NULL)
+        g_string_append_printf (key, "%d %s", pango_layout_get_height (item->layout),
+            pango_layout_get_text (item->layout));
+    }
+  }
+  return g_string_free (key, FALSE);
+}
+
+typedef struct {
+  GstVideoOverlayComposition *all;
+  GHashTable *before, *kept;
+  const GstVideoColorimetry *yuv;
+} Pieces;
+
+static void
+add_piece (Pieces *pieces, const Area *area, Patches *patches)
+{
+  char *key = describe (area, patches);
+  GstVideoOverlayRectangle *piece = g_hash_table_lookup (pieces->before, key);
+
+  if (piece != NULL)
+    gst_video_overlay_rectangle_ref (piece);
+  else
+    piece = piece_new (area, pieces->yuv, paint_patches, patches);
+  if (pieces->all == NULL)
+    pieces->all = gst_video_overlay_composition_new (piece);
+  else
+    gst_video_overlay_composition_add_rectangle (pieces->all, piece);
+  g_hash_table_replace (pieces->kept, key, piece);
 }
 
 GstVideoOverlayComposition *
 items_compose (const GArray *items, int width, int height, double par, const GstVideoColorimetry *yuv,
-    guint most)
+    guint most, GHashTable **kept)
 {
   Plan plan = { g_array_new (FALSE, FALSE, sizeof (Patch)), width, height, par };
   Patches patches = { &plan, 0, 1 };
-  GstVideoOverlayComposition *pieces = NULL;
+  Pieces pieces = { NULL, *kept, pieces_new (), yuv };
   Area all;
 
   plan_patches (&plan, items);
   if (is_sparse (&plan, most, &all))
     for (; patches.first < plan.patches->len; patches.first++)
-      add_piece (&pieces, &g_array_index (plan.patches, Patch, patches.first).area, yuv, &patches);
+      add_piece (&pieces, &g_array_index (plan.patches, Patch, patches.first).area, &patches);
   else {
     patches.n = plan.patches->len;
-    add_piece (&pieces, &all, yuv, &patches);
+    add_piece (&pieces, &all, &patches);
   }
   g_array_unref (plan.patches);
-  return pieces;
+  g_hash_table_unref (*kept);
+  *kept = pieces.kept;
+  return pieces.all;
 }

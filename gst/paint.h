@@ -20,15 +20,21 @@ typedef struct {
   double size;         /* width of the outline's line, radius of the corners of a tag or panel */
   PangoLayout *layout; /* of a tag or text, or NULL */
   double text_x, text_y;
+  guint n_pale; /* bytes at the beginning of the text that are paler, which the layout knows */
 } Item;
 
 /* For a GArray of them. */
 void item_clear (gpointer item);
 
+/* pieces_new: no pieces, for items_compose () to keep. Free with g_hash_table_unref (). */
+GHashTable *pieces_new (void);
+
 /* items_compose: the items, the later ones on top, as pieces of a width × height frame; NULL if none is in it.
  *   yuv   as piece_new () takes it
- *   most  pieces at most, at least 1; there are fewer where they would be larger together than one for all */
+ *   most  pieces at most, at least 1; there are fewer where they would be larger together than one for all
+ *   kept  the pieces of the picture before, for the same frame and colours: those that are needed again are not
+ *         drawn again; then those of this picture */
 GstVideoOverlayComposition *items_compose (const GArray *items, int width, int height, double par,
-    const GstVideoColorimetry *yuv, guint most);
+    const GstVideoColorimetry *yuv, guint most, GHashTable **kept);
 
 #endif

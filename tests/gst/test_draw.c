@@ -193,6 +193,36 @@ test_drawn_once (void)
   drawing_free (d);
 }
 
+/* Of a picture in which one box has moved, all else is kept as it was drawn. */
+static void
+test_kept_pieces (void)
+{
+  const GstVideoInfo info = test_info ("I420", 640, 480);
+  Drawing *d = drawing_new ();
+  GstVideoOverlayRectangle *before[11];
+  GstVideoOverlayComposition *picture;
+
+  for (guint i = 0; i < 2; i++) {
+    g_autoptr (GstBuffer) buffer = gst_buffer_new ();
+    guint n_kept = 0;
+
+    overlay_add_region (buffer, "stays", 10, 100, 50, 50, 0.5);
+    overlay_add_region (buffer, "moves", 300 + i, 100, 50, 50, 0.5);
+    overlay_add_caption (buffer, "", "the same", GST_CLOCK_TIME_NONE);
+    picture = draw (d, buffer, &info, TRUE);
+    g_assert_cmpuint (gst_video_overlay_composition_n_rectangles (picture), ==, 11);
+    for (guint k = 0; k < 11; k++) {
+      GstVideoOverlayRectangle *piece = gst_video_overlay_composition_get_rectangle (picture, k);
+
+      n_kept += i > 0 && piece == before[k];
+      before[k] = piece;
+    }
+    g_test_message ("%u of 11 pieces are kept", n_kept);
+    g_assert_cmpuint (n_kept, ==, i * 6); /* four sides, a tag and the panel */
+  }
+  drawing_free (d);
+}
+
 /* Where a pixel is twice as wide as high, a text has half as many columns, and as many rows. */
 static void
 test_pixel_aspect_ratio (void)
@@ -376,6 +406,7 @@ main (int argc, char **argv)
   gst_dsvl2_meta_register ();
   g_test_add_func ("/draw/blend-formats", test_blend_formats);
   g_test_add_func ("/draw/drawn-once", test_drawn_once);
+  g_test_add_func ("/draw/kept-pieces", test_kept_pieces);
   g_test_add_func ("/draw/pixel-aspect-ratio", test_pixel_aspect_ratio);
   g_test_add_func ("/draw/bounds", test_bounds);
   g_test_add_func ("/draw/attached-pieces", test_attached_pieces);

@@ -1,7 +1,5 @@
 /* dsvl2: dsvl2overlay draws where boxes are, and nowhere else
- * SPDX-License-Identifier: LGPL-2.1-or-later
- *
- * With DSVL2_PICTURES set to a folder, pictures of what it looks like are left there. */
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "gstdsvl2meta.h"
 #include "harness.h"
 #include "overlay.h"
@@ -328,67 +326,6 @@ test_states_and_caps (void)
   gst_harness_teardown (h);
 }
 
-/* Pictures to look at, and what drawing costs. */
-static void
-test_pictures (void)
-{
-  static const int sizes[][2] = { { 320, 240 }, { 1280, 720 }, { 1920, 1080 } };
-  const char *folder = g_getenv ("DSVL2_PICTURES");
-
-  for (gsize s = 0; s < G_N_ELEMENTS (sizes); s++) {
-    const int w = sizes[s][0], h = sizes[s][1];
-    g_autofree char *file =
-        g_strdup_printf ("%s/overlay-%dx%d.png", folder != NULL ? folder : "/tmp", w, h);
-    const GstVideoInfo info = test_info ("I420", w, h);
-    GstHarness *harness = overlay_new ("", &info);
-    GstBuffer *frame = NULL, *out;
-    GstHarness *source =
-        gst_harness_new_parse ("videotestsrc pattern=ball background-color=0xff5a6b50");
-    gint64 began;
-
-    gst_harness_set_sink_caps (source, gst_video_info_to_caps (&info));
-    gst_harness_play (source);
-    frame = gst_buffer_make_writable (gst_harness_pull (source));
-    gst_harness_teardown (source);
-
-    overlay_add_region (frame, "the red car", (guint) w / 10, (guint) h / 4, (guint) w / 4,
-        (guint) h / 4, 0.93);
-    overlay_add_region (frame, "dog", (guint) w / 3, (guint) h / 3, (guint) w / 6, (guint) h / 3, 0.58);
-    overlay_add_region (frame, "自転車", (guint) w / 2 + (guint) w / 8, 0, (guint) w / 5, (guint) h / 4,
-        0.71);
-    overlay_add_region (frame, "شخص", (guint) w - (guint) w / 12, (guint) h / 2, (guint) w / 5,
-        (guint) h / 4, 1);
-    overlay_add_caption (frame, "",
-        "A red car waits at a crossing while a dog runs past; 自転車 leans on the wall behind "
-        "them, and <b>this</b> & that is text, not markup.",
-        GST_CLOCK_TIME_NONE);
-    out = gst_harness_push_and_pull (harness, gst_buffer_copy (frame));
-    gst_buffer_unref (out);
-    began = g_get_monotonic_time ();
-    for (int i = 0; i < 50; i++) {
-      out = gst_harness_push_and_pull (harness, gst_buffer_copy (frame));
-      if (i < 49)
-        gst_buffer_unref (out);
-    }
-    g_test_message ("%d×%d: %.2f ms to draw on a frame", w, h,
-        (double) (g_get_monotonic_time () - began) / 50e3);
-    if (folder != NULL) {
-      GstHarness *png = gst_harness_new_parse ("videoconvert ! pngenc");
-      GstMapInfo map;
-
-      test_set_caps (png, &info);
-      out = gst_harness_push_and_pull (png, out);
-      gst_buffer_map (out, &map, GST_MAP_READ);
-      g_assert_true (g_file_set_contents (file, (char *) map.data, (gssize) map.size, NULL));
-      gst_buffer_unmap (out, &map);
-      gst_harness_teardown (png);
-    }
-    gst_buffer_unref (out);
-    gst_buffer_unref (frame);
-    gst_harness_teardown (harness);
-  }
-}
-
 int
 main (int argc, char **argv)
 {
@@ -404,6 +341,5 @@ main (int argc, char **argv)
   g_test_add_func ("/overlay/properties", test_properties);
   g_test_add_func ("/overlay/attaches", test_attaches);
   g_test_add_func ("/overlay/states-and-caps", test_states_and_caps);
-  g_test_add_func ("/overlay/pictures", test_pictures);
   return g_test_run ();
 }
