@@ -1,7 +1,7 @@
 /* dsvl2-chat: an answer as a line of JSON
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "answer-json.h"
-#include "json-line.h"
+#include "../gst/jsonline.h"
 
 /* Decimals of a part of 1 (a pixel of an 8K picture is more than 0.0001), and of milliseconds. */
 enum { PART = 4, MILLISECONDS = 3 };

@@ -27,7 +27,7 @@ fi
 mkdir -p "$out"
 GST_PLUGIN_PATH=$build/gst${GST_PLUGIN_PATH:+:$GST_PLUGIN_PATH} "$build/pipelines/dsvl2-annotate" \
   --model "$model" --prompt "$prompt" --interval "${INTERVAL:-0.2}" \
-  --json "$out/annotated.jsonl" --picture "$out/frame.png" "$input" "$out/annotated.webm"
+  --json "$out/annotated.jsonl" --timings --picture "$out/frame.png" "$input" "$out/annotated.webm"
 
 echo
 echo "The first answers, from $out/annotated.jsonl:"

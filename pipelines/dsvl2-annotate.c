@@ -1,8 +1,6 @@
 /* dsvl2-annotate: a video in, the same video with boxes and captions out, and a line of JSON an answer
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "media.h"
-#include "result-json.h"
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,10 +10,9 @@ typedef struct {
   char *model, *prompt, *json, *picture;
   char **set, **files; /* files: INPUT, OUTPUT */
   double interval;
-  gboolean quiet, version;
+  gboolean timings, quiet, version;
 
   Media *media;
-  FILE *lines;
   GstSample *best; /* the annotated frame that shows most so far */
   double best_sureness;
   guint n_answers, n_objects;
@@ -54,6 +51,9 @@ parse_options (Annotate *a, int *argc, char ***argv, GError **error)
         "seconds of video between analysed frames (0: every frame)", "S" },
     { "json", 'j', 0, G_OPTION_ARG_FILENAME, &a->json,
         "write a line of JSON an answer; - is standard output", "FILE" },
+    { "timings", 't', 0, G_OPTION_ARG_NONE, &a->timings,
+        "write into each line how long the answer took; without it the same video gives the same lines",
+        NULL },
     { "picture", 0, 0, G_OPTION_ARG_FILENAME, &a->picture,
         "write the annotated frame with most and surest objects, a PNG", "FILE" },
     { "set", 's', 0, G_OPTION_ARG_FILENAME_ARRAY, &a->set,
@@ -126,12 +126,6 @@ on_result (Annotate *a, const GstStructure *result)
   gst_structure_get_int (result, "n-objects", &n_objects);
   a->n_answers++;
   a->n_objects += (guint) n_objects;
-  if (a->lines != NULL) {
-    g_autofree char *line = result_to_json (result, a->files[0]);
-
-    fprintf (a->lines, "%s\n", line);
-    fflush (a->lines);
-  }
   if (!a->quiet)
     fprintf (stderr, "%8.2f s  %d objects  %s\n",
         GST_CLOCK_TIME_IS_VALID (time) ? (double) time / GST_SECOND : 0.0, n_objects,
@@ -194,9 +188,11 @@ prepare (Annotate *a, GError **error)
   GstElement *infer;
   gboolean set = TRUE;
 
-  if ((a->media = media_new (a->files[0], a->files[1], &interrupted, error)) == NULL)
+  if ((a->media = media_new (a->files[0], a->files[1], a->json, &interrupted, error)) == NULL)
     return FALSE;
   infer = a->media->infer;
+  if (a->media->lines != NULL)
+    g_object_set (a->media->lines, "timings", a->timings, NULL);
   if (a->model != NULL)
     g_object_set (infer, "model", a->model, NULL);
   if (a->prompt != NULL)
@@ -209,14 +205,6 @@ prepare (Annotate *a, GError **error)
     return FALSE;
   if (a->picture != NULL)
     gst_pad_add_probe (a->media->annotated, GST_PAD_PROBE_TYPE_BUFFER, on_annotated_frame, a, NULL);
-
-  if (g_strcmp0 (a->json, "-") == 0)
-    a->lines = stdout;
-  else if (a->json != NULL && (a->lines = fopen (a->json, "w")) == NULL) {
-    g_set_error (error, G_FILE_ERROR, g_file_error_from_errno (errno), "%s cannot be written: %s",
-        a->json, g_strerror (errno));
-    return FALSE;
-  }
   return TRUE;
 }
 
@@ -225,8 +213,6 @@ clear (Annotate *a)
 {
   g_clear_pointer (&a->media, media_free);
   g_clear_pointer (&a->best, gst_sample_unref);
-  if (a->lines != NULL && a->lines != stdout)
-    fclose (a->lines);
   g_free (a->model);
   g_free (a->prompt);
   g_free (a->json);

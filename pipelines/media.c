@@ -24,9 +24,13 @@ static const Container containers[] = {
 static const char pipeline_text[] =
     "uridecodebin name=source "
     "queue name=video max-size-buffers=3 max-size-bytes=0 max-size-time=0 "
-    "! videoflip video-direction=auto ! videoconvert ! dsvl2infer name=infer ! dsvl2overlay "
-    "name=overlay "
-    "! videoconvert ! video/x-raw,format=I420 ! %s ! queue ! %s name=mux ! filesink name=file";
+    "! videoflip video-direction=auto ! videoconvert ! dsvl2infer name=infer ! %s "
+    "dsvl2overlay name=overlay "
+    "! videoconvert ! video/x-raw,format=I420 ! %s ! queue ! %s name=mux ! filesink name=file %s";
+/* Lines wait in a queue, so that frames go on while an encoder has not filled the other sink yet. */
+static const char lines_text[] =
+    "answers. ! dsvl2json name=lines ! "
+    "queue max-size-buffers=0 max-size-bytes=0 max-size-time=0 ! %s name=json";
 static const char audio_text[] = "queue max-size-buffers=0 max-size-bytes=0 max-size-time=0 ! "
                                  "audioconvert ! audioresample ! %s ! queue";
 
@@ -128,8 +132,29 @@ on_caps (GstPad *annotated, GParamSpec *property, gpointer even)
         GST_VIDEO_INFO_HEIGHT (&info) % 2, NULL);
 }
 
+/* The launch line, with a branch for lines of JSON if they are wanted. */
+static char *
+describe (const Container *container, const char *json)
+{
+  g_autofree char *lines =
+      g_strdup_printf (lines_text, g_strcmp0 (json, "-") == 0 ? "fdsink" : "filesink buffer-mode=2");
+
+  return g_strdup_printf (pipeline_text, json != NULL ? "tee name=answers !" : "", container->video,
+      container->mux, json != NULL ? lines : "");
+}
+
+static void
+name_lines (Media *media, const char *input, const char *json)
+{
+  g_autoptr (GstElement) sink = gst_bin_get_by_name (GST_BIN (media->pipeline), "json");
+
+  g_object_set (media->lines, "source", input, NULL);
+  if (strcmp (json, "-") != 0)
+    g_object_set (sink, "location", json, NULL);
+}
+
 Media *
-media_new (const char *input, const char *output, int *ending, GError **error)
+media_new (const char *input, const char *output, const char *json, int *ending, GError **error)
 {
   const Container *container = container_of (output, error);
   g_autofree char *uri = container != NULL ? uri_of (input, error) : NULL;
@@ -143,7 +168,7 @@ media_new (const char *input, const char *output, int *ending, GError **error)
 
   if (uri == NULL)
     return NULL;
-  text = g_strdup_printf (pipeline_text, container->video, container->mux);
+  text = describe (container, json);
   pipeline = gst_parse_launch_full (text, NULL, GST_PARSE_FLAG_FATAL_ERRORS, error);
   if (pipeline == NULL) {
     if (error != NULL && g_error_matches (*error, GST_PARSE_ERROR, GST_PARSE_ERROR_NO_SUCH_ELEMENT))
@@ -161,6 +186,7 @@ media_new (const char *input, const char *output, int *ending, GError **error)
   media->infer = gst_bin_get_by_name (GST_BIN (pipeline), "infer");
   media->video = gst_bin_get_by_name (GST_BIN (pipeline), "video");
   media->mux = gst_bin_get_by_name (GST_BIN (pipeline), "mux");
+  media->lines = gst_bin_get_by_name (GST_BIN (pipeline), "lines");
   media->annotated = gst_element_get_static_pad (overlay, "src");
   media->audio_encoder = container->audio;
   media->ending = ending;
@@ -169,6 +195,8 @@ media_new (const char *input, const char *output, int *ending, GError **error)
   g_signal_connect (source, "pad-added", G_CALLBACK (on_pad), media);
   g_signal_connect (source, "no-more-pads", G_CALLBACK (on_no_more_pads), media);
   media->pipeline = g_steal_pointer (&pipeline);
+  if (json != NULL)
+    name_lines (media, input, json);
   return media;
 }
 
@@ -178,6 +206,7 @@ media_free (Media *media)
   gst_element_set_state (media->pipeline, GST_STATE_NULL);
   gst_object_unref (media->annotated);
   gst_object_unref (media->infer);
+  g_clear_pointer (&media->lines, gst_object_unref);
   gst_object_unref (media->video);
   gst_object_unref (media->mux);
   gst_object_unref (media->pipeline);

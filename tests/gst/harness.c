@@ -3,6 +3,7 @@
 #include "harness.h"
 #include "fake_engine.h"
 #include "gstdsvl2infer.h"
+#include "gstdsvl2json.h"
 #include "gstdsvl2meta.h"
 #include "gstdsvl2overlay.h"
 #include <string.h>
@@ -17,6 +18,7 @@ test_init (int *argc, char ***argv)
   g_test_init (argc, argv, NULL);
   gst_init (argc, argv);
   g_assert_true (GST_ELEMENT_REGISTER (dsvl2infer, NULL));
+  g_assert_true (GST_ELEMENT_REGISTER (dsvl2json, NULL));
   g_assert_true (GST_ELEMENT_REGISTER (dsvl2overlay, NULL));
 }
 

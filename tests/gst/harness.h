@@ -8,7 +8,7 @@
 
 #define FLOWS(h, buffer) g_assert_cmpint (gst_harness_push (h, buffer), ==, GST_FLOW_OK)
 
-/* GLib's test options, GStreamer, and both elements. */
+/* GLib's test options, GStreamer, and the elements. */
 void test_init (int *argc, char ***argv);
 /* Runs the tests, then lets go of GStreamer, so that a tracer can tell what is left. */
 int test_run (void);

@@ -10,7 +10,7 @@ cd "$root" || exit 2
 # What "file.h" may resolve to, and which <file.h> are out of bounds, for each layer: extended regular expressions.
 declare -A own=(
   [gst]='^(gst/|engine/dsvl2\.h$)'
-  [pipelines]='^(pipelines/|engine/dsvl2\.h$|gst/still\.h$)'
+  [pipelines]='^(pipelines/|engine/dsvl2\.h$|gst/(still|jsonline)\.h$)'
   [engine]='^(engine/|kernels/backend\.h$)'
   [kernels]='^kernels/'
 )

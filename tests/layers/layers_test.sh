@@ -8,7 +8,7 @@ trap 'rm -rf "$tree"' EXIT
 failed=0 n=0
 
 mkdir -p "$tree"/{gst,engine,kernels/cpu,pipelines}
-touch "$tree"/engine/{dsvl2,config}.h "$tree"/kernels/backend.h "$tree"/kernels/cpu/rows.h "$tree"/gst/gstdsvl2infer.h
+touch "$tree"/engine/{dsvl2,config}.h "$tree"/kernels/backend.h "$tree"/kernels/cpu/rows.h "$tree"/gst/{gstdsvl2infer,jsonline}.h
 echo '#include <math.h>' >"$tree/kernels/cpu/fine.c" # a tree without any directive is an error of its own
 
 # file | directive | allowed?
@@ -43,6 +43,7 @@ kernels/cpu/a.c|#include "engine/dsvl2.h"|no
 pipelines/a.c|#include "dsvl2.h"|yes
 pipelines/a.c|#include "../engine/config.h"|no
 pipelines/a.c|#include "../gst/gstdsvl2infer.h"|no
+pipelines/a.c|#include "../gst/jsonline.h"|yes
 CASES
 
 echo "1..$n"

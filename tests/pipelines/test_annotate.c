@@ -119,6 +119,36 @@ test_container (gconstpointer ending)
   }
 }
 
+static char *
+lines_of (const char *in, const char *out, const char *option)
+{
+  GPtrArray *argv = golden_argv ();
+  Outcome o;
+
+  program_add (argv, "--interval", "0.5", "--json", "-", "--quiet", in, out, option, NULL);
+  o = program_run (argv, NULL);
+  g_assert_cmpint (o.status, ==, 0);
+  g_free (o.error);
+  return o.out;
+}
+
+/* The same video and prompt give the same bytes; how long it took is written on request. */
+static void
+test_same_lines (void)
+{
+  g_autofree char *in = scratch_file ("in.webm"), *out = scratch_file ("out.webm");
+  g_autofree char *first = NULL, *again = NULL, *timed = NULL;
+
+  make_input (in, TRUE, FALSE);
+  first = lines_of (in, out, NULL);
+  again = lines_of (in, out, NULL);
+  timed = lines_of (in, out, "--timings");
+  g_test_message ("%s%s", first, timed);
+  g_assert_cmpstr (first, ==, again);
+  g_assert_null (strstr (first, "timings_ms"));
+  g_assert_nonnull (strstr (timed, "timings_ms"));
+}
+
 typedef struct {
   const char *name,
       *arguments; /* words parted by '|', behind the model and the prompt; %V a video, %A a
@@ -345,6 +375,7 @@ main (int argc, char **argv)
 
     g_test_add_data_func (name, &mistakes[i], test_mistake);
   }
+  g_test_add_func ("/annotate/same-lines", test_same_lines);
   g_test_add_func ("/annotate/interrupt", test_interrupt);
   g_test_add_func ("/annotate/nano-finds-cars", test_nano_finds_cars);
   status = g_test_run ();

@@ -1,7 +1,9 @@
-/* dsvl2 programs: one line of JSON, written member by member
- * SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef JSON_LINE_H
-#define JSON_LINE_H
+/* dsvl2: one line of JSON, written member by member
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * json-glib writes 0.3764 as 0.37640000000000001; here a number has the digits that it is worth. */
+#ifndef DSVL2_JSONLINE_H
+#define DSVL2_JSONLINE_H
 
 #include <glib.h>
 
@@ -12,6 +14,8 @@ void json_line_close (GString *line, char bracket);
 /* Any bytes: what is not UTF-8 becomes U+FFFD. NULL is "". */
 void json_line_string (GString *line, const char *name, const char *value);
 void json_line_int (GString *line, const char *name, gint64 value);
+void json_line_boolean (GString *line, const char *name, gboolean value);
+void json_line_null (GString *line, const char *name);
 /* At most `decimals` (1 … 15) digits behind the point; null for what is not a finite number. */
 void json_line_number (GString *line, const char *name, double value, int decimals);
 

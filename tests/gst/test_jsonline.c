@@ -1,6 +1,6 @@
-/* dsvl2: json-line writes what a JSON parser reads back
+/* dsvl2: jsonline writes what a JSON parser reads back
  * SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "json-line.h"
+#include "jsonline.h"
 #include <json-glib/json-glib.h>
 #include <math.h>
 #include <string.h>
@@ -76,6 +76,9 @@ test_line (void)
   json_line_open (line, "empty", '[');
   json_line_close (line, ']');
   json_line_string (line, "a \"name\"", "value");
+  json_line_boolean (line, "yes", TRUE);
+  json_line_boolean (line, "no", FALSE);
+  json_line_null (line, "nothing");
   json_line_close (line, '}');
 
   root = json_from_string (line->str, &error);
@@ -85,14 +88,17 @@ test_line (void)
   g_assert_cmpint (json_array_get_length (json_object_get_array_member (object, "list")), ==, 4);
   g_assert_cmpint (json_array_get_length (json_object_get_array_member (object, "empty")), ==, 0);
   g_assert_cmpstr (json_object_get_string_member (object, "a \"name\""), ==, "value");
+  g_assert_true (json_object_get_boolean_member (object, "yes"));
+  g_assert_false (json_object_get_boolean_member (object, "no"));
+  g_assert_true (json_object_get_null_member (object, "nothing"));
 }
 
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
-  g_test_add_func ("/json-line/strings", test_strings);
-  g_test_add_func ("/json-line/numbers", test_numbers);
-  g_test_add_func ("/json-line/line", test_line);
+  g_test_add_func ("/jsonline/strings", test_strings);
+  g_test_add_func ("/jsonline/numbers", test_numbers);
+  g_test_add_func ("/jsonline/line", test_line);
   return g_test_run ();
 }

@@ -1,6 +1,6 @@
-/* dsvl2 programs: one line of JSON, written member by member
+/* dsvl2: one line of JSON, written member by member
  * SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "json-line.h"
+#include "jsonline.h"
 #include <math.h>
 #include <string.h>
 
@@ -64,17 +64,36 @@ json_line_int (GString *line, const char *name, gint64 value)
   g_string_append_printf (line, "%" G_GINT64_FORMAT, value);
 }
 
+static void
+append_word (GString *line, const char *name, const char *word)
+{
+  begin (line, name);
+  g_string_append (line, word);
+}
+
+void
+json_line_boolean (GString *line, const char *name, gboolean value)
+{
+  append_word (line, name, value ? "true" : "false");
+}
+
+void
+json_line_null (GString *line, const char *name)
+{
+  append_word (line, name, "null");
+}
+
 void
 json_line_number (GString *line, const char *name, double value, int decimals)
 {
   char text[340], format[8]; /* the largest double has 309 digits before the point */
   gsize length;
 
-  begin (line, name);
   if (!isfinite (value)) {
-    g_string_append (line, "null");
+    json_line_null (line, name);
     return;
   }
+  begin (line, name);
   g_snprintf (format, sizeof (format), "%%.%df", decimals);
   g_ascii_formatd (text, sizeof (text), format, value);
   length = strlen (text);
