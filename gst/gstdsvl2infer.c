@@ -14,12 +14,18 @@
  * With a live source the stream never waits: answers go on frames that follow the one they are about, and
  * say which one that was. Otherwise each chosen frame waits for its own answer.
  *
+ * On request there is a second pad, "text": captions as timed text, with GAP events in between, for
+ * subtitle encoders, muxers and #textoverlay. Each branch needs a queue.
+ *
  * ## Example launch lines
  * |[
  * gst-launch-1.0 filesrc location=street.mp4 ! decodebin ! videoconvert ! \
  *     dsvl2infer prompt="find cars" interval=500000000 ! dsvl2overlay ! videoconvert ! autovideosink
  * gst-launch-1.0 -m v4l2src ! videoconvert ! dsvl2infer model=/models/deepseek-vl2-tiny ! \
  *     dsvl2overlay ! videoconvert ! autovideosink
+ * gst-launch-1.0 filesrc location=street.mp4 ! decodebin ! videoconvert ! \
+ *     dsvl2infer name=i interval=2000000000  i.src ! queue ! fakesink \
+ *     i.text ! queue ! webvttenc ! filesink location=street.vtt
  * ]|
  *
  * Since: 0.1
@@ -31,6 +37,7 @@
 #include "inferprops.h"
 #include "picture.h"
 #include "questions.h"
+#include "textpad.h"
 #include "references.h"
 
 GST_DEBUG_CATEGORY_STATIC (gst_dsvl2_infer_debug);
@@ -42,6 +49,7 @@ typedef enum { UPSTREAM_UNKNOWN, UPSTREAM_NOT_LIVE, UPSTREAM_LIVE } Upstream;
 struct _GstDsvl2Infer {
   GstBaseTransform parent;
   Questions *questions;
+  TextPad *text;
 
   /* under the object's lock */
   InferSettings settings;
@@ -69,6 +77,9 @@ static GstStaticPadTemplate sink_template =
     GST_STATIC_PAD_TEMPLATE ("sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS (GST_DSVL2_CAPS));
 static GstStaticPadTemplate src_template =
     GST_STATIC_PAD_TEMPLATE ("src", GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS (GST_DSVL2_CAPS));
+
+static GstStaticPadTemplate text_template = GST_STATIC_PAD_TEMPLATE ("text", GST_PAD_SRC,
+    GST_PAD_REQUEST, GST_STATIC_CAPS ("text/x-raw,format=utf8"));
 
 /* --- what the application hears --- */
 
@@ -202,21 +213,29 @@ note_delay (GstDsvl2Infer *self, GstClockTime delay)
     post_latency (self);
 }
 
-/* Lets frames go that may; with `all` those too that wait for their answers, which are waited for. */
+/* Lets frames go that may, each behind its text; with `all` those too that wait for their answers, which
+ * are waited for. */
 static GstFlowReturn
 push_frames (GstDsvl2Infer *self, gboolean all)
 {
+  QuestionsFrame frame;
   GstFlowReturn flow;
-  GstBuffer *frame;
 
   do {
-    GstClockTime delay = 0;
+    GstClockTime span;
 
-    flow = questions_next (self->questions, all, &self->info, &frame, &delay);
-    note_delay (self, delay);
-    if (frame != NULL)
-      flow = gst_pad_push (GST_BASE_TRANSFORM_SRC_PAD (self), frame);
-  } while (flow == GST_FLOW_OK && frame != NULL);
+    flow = questions_next (self->questions, all, &self->info, &frame);
+    note_delay (self, frame.delay);
+    if (frame.buffer != NULL) {
+      GST_OBJECT_LOCK (self);
+      span = self->live ? self->settings.text_span : GST_CLOCK_TIME_NONE;
+      GST_OBJECT_UNLOCK (self);
+      text_pad_frame (self->text, &frame, &self->info, span);
+      flow = gst_pad_push (GST_BASE_TRANSFORM_SRC_PAD (self), frame.buffer);
+      flow = text_pad_combine (self->text, flow);
+    }
+    g_clear_pointer (&frame.results, g_ptr_array_unref);
+  } while (flow == GST_FLOW_OK && frame.buffer != NULL);
   return flow;
 }
 
@@ -295,6 +314,7 @@ gst_dsvl2_infer_sink_event (GstBaseTransform *trans, GstEvent *event)
       if (GST_EVENT_IS_SERIALIZED (event))
         drain (self);
   }
+  text_pad_event (self->text, event);
   return GST_BASE_TRANSFORM_CLASS (parent_class)->sink_event (trans, event);
 }
 
@@ -442,6 +462,7 @@ gst_dsvl2_infer_stop (GstBaseTransform *trans)
   GstDsvl2Infer *self = GST_DSVL2_INFER (trans);
 
   questions_stop (self->questions);
+  text_pad_reset (self->text);
   g_clear_pointer (&self->references, g_ptr_array_unref);
   gst_video_info_init (&self->info);
   self->dropped = FALSE;
@@ -452,6 +473,19 @@ gst_dsvl2_infer_stop (GstBaseTransform *trans)
   self->latency = 0;
   GST_OBJECT_UNLOCK (self);
   return TRUE;
+}
+
+static GstPad *
+gst_dsvl2_infer_request_new_pad (GstElement *element, GstPadTemplate *pad_template, const gchar *name,
+    const GstCaps *caps)
+{
+  return text_pad_request (GST_DSVL2_INFER (element)->text, pad_template);
+}
+
+static void
+gst_dsvl2_infer_release_pad (GstElement *element, GstPad *pad)
+{
+  text_pad_release (GST_DSVL2_INFER (element)->text, pad);
 }
 
 static GstStateChangeReturn
@@ -509,6 +543,7 @@ gst_dsvl2_infer_init (GstDsvl2Infer *self)
   };
 
   self->questions = questions_new (G_OBJECT (self), &funcs);
+  self->text = text_pad_new (GST_BASE_TRANSFORM (self));
   infer_settings_init (&self->settings, G_OBJECT_GET_CLASS (self));
   gst_video_info_init (&self->info);
 }
@@ -519,6 +554,7 @@ gst_dsvl2_infer_finalize (GObject *object)
   GstDsvl2Infer *self = GST_DSVL2_INFER (object);
 
   questions_free (self->questions);
+  text_pad_free (self->text);
   infer_settings_clear (&self->settings);
   g_clear_pointer (&self->last_result, gst_structure_free);
   g_clear_pointer (&self->references, g_ptr_array_unref);
@@ -573,8 +609,11 @@ gst_dsvl2_infer_class_init (GstDsvl2InferClass *klass)
       NULL, NULL, G_TYPE_NONE, 1, GST_TYPE_STRUCTURE | G_SIGNAL_TYPE_STATIC_SCOPE);
 
   element->change_state = GST_DEBUG_FUNCPTR (gst_dsvl2_infer_change_state);
+  element->request_new_pad = GST_DEBUG_FUNCPTR (gst_dsvl2_infer_request_new_pad);
+  element->release_pad = GST_DEBUG_FUNCPTR (gst_dsvl2_infer_release_pad);
   gst_element_class_add_static_pad_template (element, &sink_template);
   gst_element_class_add_static_pad_template (element, &src_template);
+  gst_element_class_add_static_pad_template (element, &text_template);
   gst_element_class_set_static_metadata (element, "DeepSeek-VL2 inference", "Filter/Analyzer/Video",
       "Answers a prompt about video frames with a vision-language model: text, and boxes of what it "
       "found",

@@ -278,6 +278,31 @@ hand_over (Handover *h, guint64 pts, gboolean unchanged, HandoverOut *out)
   }
 }
 
+/* The first time that is more than `limit` after another. */
+static guint64
+beyond (guint64 time, guint64 limit)
+{
+  return limit >= HANDOVER_NEVER - time ? HANDOVER_NEVER : time + limit + 1;
+}
+
+/* Up to where frames carry what the one at `pts` does: when not live, another is due at the next interval. */
+static guint64
+known_until (const Handover *h, guint64 pts)
+{
+  const HandoverSettings *s = &h->settings;
+  guint64 until = HANDOVER_NEVER;
+
+  if (h->answer == NULL || pts == HANDOVER_NEVER || h->since == HANDOVER_NEVER)
+    return HANDOVER_NEVER;
+  if (!s->live && h->origin != HANDOVER_NEVER && pts >= h->origin) {
+    until = s->interval > 0 ? h->origin + ((pts - h->origin) / s->interval + 1) * s->interval : pts;
+    if (s->min_interval > 0)
+      until = MAX (until, h->since + s->min_interval);
+  }
+  until = MIN (until, beyond (h->since, s->hold));
+  return MIN (until, beyond (h->seen, s->max_age));
+}
+
 HandoverNext
 handover_pop (Handover *h, gboolean drain, guint64 now, HandoverOut *out)
 {
@@ -295,6 +320,7 @@ handover_pop (Handover *h, gboolean drain, guint64 now, HandoverOut *out)
   out->frame = slot->frame;
   out->delay = now - slot->arrival;
   hand_over (h, slot->pts, slot->unchanged, out);
+  out->until = known_until (h, slot->pts);
   g_free (slot);
   return HANDOVER_FRAME;
 }

@@ -66,7 +66,8 @@ typedef struct {
   gpointer frame;
   gpointer answer; /* that belongs on it, or NULL; stays the policy's: use it before the next call */
   gboolean fresh;  /* and no frame carried it before */
-  guint64 delay;   /* how long the frame was here, in `now`s */
+  guint64 until; /* frames carry it up to this PTS if none is analysed out of turn; NEVER: not known */
+  guint64 delay; /* how long the frame was here, in `now`s */
 } HandoverOut;
 
 /* handover_new: nothing in it yet, not live, every frame due. */

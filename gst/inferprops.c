@@ -195,6 +195,11 @@ install_frames (GObjectClass *c)
           "Nanoseconds of video after the frame that an answer is about, beyond which no frame carries "
           "it, not even for the first time (default: any age)",
           0, G_MAXUINT64, GST_CLOCK_TIME_NONE, ANY_TIME));
+  g_object_class_install_property (c, FIELD (text_span),
+      g_param_spec_uint64 ("text-span", "Text span",
+          "Live: nanoseconds that a buffer of the text pad stands for; one follows the other while a "
+          "caption stays (0: one for each frame)",
+          0, G_MAXINT64, GST_SECOND, ANY_TIME));
   g_object_class_install_property (c, FIELD (mode),
       g_param_spec_enum ("mode", "Mode", "Whether frames wait for their answers", mode_get_type (),
           INFER_MODE_AUTO, ANY_TIME));

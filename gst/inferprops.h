@@ -36,7 +36,7 @@ typedef struct {
   gint priority;
   gint cropping, max_tiles; /* Dsvl2Cropping */
   /* of which frames: read for each frame */
-  guint64 interval, min_interval, hold, max_age;
+  guint64 interval, min_interval, hold, max_age, text_span;
   gdouble change_threshold;
   gint mode; /* InferMode */
   guint max_queue;

@@ -274,26 +274,24 @@ wait_for_next (Questions *q, gboolean drain, HandoverOut *out)
 }
 
 GstFlowReturn
-questions_next (Questions *q, gboolean drain, const GstVideoInfo *info, GstBuffer **frame,
-    GstClockTime *delay)
+questions_next (Questions *q, gboolean drain, const GstVideoInfo *info, QuestionsFrame *frame)
 {
   HandoverOut out = { NULL };
   const HandoverNext next = wait_for_next (q, drain, &out);
-  g_autoptr (GPtrArray) answer = out.answer;
+  GPtrArray *answer = out.answer;
 
-  *frame = NULL;
+  *frame = (QuestionsFrame){ NULL };
   if (next != HANDOVER_FRAME)
     return next == HANDOVER_WAIT ? GST_FLOW_FLUSHING : GST_FLOW_OK;
-  *frame = out.frame;
-  *delay = out.delay;
+  *frame = (QuestionsFrame){ out.frame, answer, out.fresh, out.until, out.delay };
   if (answer == NULL)
     return GST_FLOW_OK;
 
   if (out.fresh && !q->live)
     tell (q, answer);
-  *frame = gst_buffer_make_writable (*frame);
+  frame->buffer = gst_buffer_make_writable (frame->buffer);
   for (guint i = 0; i < answer->len; i++)
-    gst_dsvl2_meta_attach (*frame, info, g_ptr_array_index (answer, i), out.fresh);
+    gst_dsvl2_meta_attach (frame->buffer, info, g_ptr_array_index (answer, i), out.fresh);
   return GST_FLOW_OK;
 }
 

@@ -53,12 +53,20 @@ void questions_renew (Questions *q);
 void questions_ask (Questions *q, guint64 ticket, const AskingFrame *frame,
     const InferSettings *settings, gboolean partials);
 
-/* questions_next: the next frame that may go on, with the metadata of the answer that belongs on it, or
- * NULL when it takes another frame first. With `drain` it waits instead. `delay` is how long the frame
- * was here, in ns.
+/* A frame that may go on, with the metadata of the answer that belongs on it. */
+typedef struct {
+  GstBuffer *buffer;  /* NULL: it takes another frame first */
+  GPtrArray *results; /* of that answer: structures, a reference; or NULL */
+  gboolean fresh;     /* no frame carried it before */
+  GstClockTime until; /* frames carry it up to this PTS, as far as is known; or NONE */
+  GstClockTime delay; /* how long the frame was here */
+} QuestionsFrame;
+
+/* questions_next: the next frame. With `drain` it waits instead of asking for another. The caller owns the
+ * buffer and the reference to the results.
  * Returns GST_FLOW_FLUSHING while flushing. */
-GstFlowReturn questions_next (Questions *q, gboolean drain, const GstVideoInfo *info, GstBuffer **frame,
-    GstClockTime *delay);
+GstFlowReturn questions_next (Questions *q, gboolean drain, const GstVideoInfo *info,
+    QuestionsFrame *frame);
 
 /* questions_get_stats: the `stats` property of dsvl2infer. Free with gst_structure_free (). */
 GstStructure *questions_get_stats (Questions *q);

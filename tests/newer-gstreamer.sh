@@ -15,7 +15,7 @@ shift $(($# > 0))
 [ $# -gt 0 ] || set -- --suite unit --suite gst --no-suite golden
 # The archive that this machine's own packages come from.
 mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Identifier: Packages' 2>/dev/null | grep -m 1 '/debian/*$' || true)
-more=(libgstreamer-plugins-bad1.0-dev python3-gi gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0
+more=(libgstreamer-plugins-bad1.0-dev gstreamer1.0-x python3-gi gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0
   gir1.2-gst-plugins-bad-1.0)
 
 not_run ()

@@ -324,6 +324,62 @@ test_counts (void)
   g_assert_cmpint (n_alive, ==, 0);
 }
 
+/* Up to where a frame's answer is known to stay. */
+static void
+test_until (void)
+{
+  static const struct {
+    const char *name;
+    HandoverSettings settings;
+    gint64 pts; /* of a second frame, which carries the answer of the one at 100 */
+    guint64 first, second;
+  } stays[] = {
+    { "every frame", { .hold = HANDOVER_NEVER, .max_age = HANDOVER_NEVER }, 140, 100, 140 },
+    { "interval", { .interval = 120, .hold = HANDOVER_NEVER, .max_age = HANDOVER_NEVER }, 140, 220,
+        220 },
+    { "next interval", { .interval = 120, .hold = HANDOVER_NEVER, .max_age = HANDOVER_NEVER }, 260, 220,
+        340 },
+    { "minimum",
+        { .interval = 120, .min_interval = 150, .hold = HANDOVER_NEVER, .max_age = HANDOVER_NEVER },
+        140, 250, 250 },
+    { "hold", { .interval = 120, .hold = 80, .max_age = HANDOVER_NEVER }, 140, 181, 181 },
+    { "age", { .interval = 120, .hold = HANDOVER_NEVER, .max_age = 50 }, 140, 151, 151 },
+    { "live", { .live = TRUE, .interval = 120, .hold = HANDOVER_NEVER, .max_age = HANDOVER_NEVER }, 140,
+        HANDOVER_NEVER, HANDOVER_NEVER },
+    { "live, held", { .live = TRUE, .interval = 120, .hold = 80, .max_age = HANDOVER_NEVER }, 140,
+        HANDOVER_NEVER, 221 },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (stays); i++) {
+    Handover *h = handover_new (number_free, number_free);
+    guint64 ticket, until[2];
+
+    handover_configure (h, &stays[i].settings);
+    for (int k = 0; k < 2; k++) {
+      const guint64 pts = k == 0 ? 100 : (guint64) stays[i].pts;
+      const HandoverDue due = k == 0 ? handover_judge (h, pts, 40) : HANDOVER_PASS;
+      HandoverOut out;
+
+      if (k > 0)
+        handover_judge (h, pts, 40);
+      ticket = handover_push (h, number_new ((gint64) pts), due, 0);
+      if (ticket != 0 && !stays[i].settings.live)
+        handover_answer (h, ticket, number_new (0));
+      g_assert_cmpint (handover_pop (h, FALSE, 0, &out), ==, HANDOVER_FRAME);
+      if (ticket != 0 && stays[i].settings.live)
+        handover_answer (h, ticket, number_new (0));
+      until[k] = out.until;
+      number_free (out.frame);
+    }
+    g_test_message ("%s: %" G_GINT64_FORMAT ", %" G_GINT64_FORMAT, stays[i].name, (gint64) until[0],
+        (gint64) until[1]);
+    g_assert_cmpuint (until[0], ==, stays[i].first);
+    g_assert_cmpuint (until[1], ==, stays[i].second);
+    handover_free (h);
+  }
+  g_assert_cmpint (n_alive, ==, 0);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -334,5 +390,6 @@ main (int argc, char **argv)
     g_test_add_data_func (path, &cases[i], test_case);
   }
   g_test_add_func ("/handover/counts", test_counts);
+  g_test_add_func ("/handover/until", test_until);
   return g_test_run ();
 }
