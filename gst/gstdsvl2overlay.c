@@ -29,6 +29,7 @@
  */
 #include "gstdsvl2overlay.h"
 #include "draw.h"
+#include "gstdsvl2meta.h"
 #include "pieces.h"
 #include "settings.h"
 
@@ -430,6 +431,7 @@ gst_dsvl2_overlay_class_init (GstDsvl2OverlayClass *klass)
   object->get_property = gst_dsvl2_overlay_get_property;
   object->finalize = gst_dsvl2_overlay_finalize;
   overlay_props_install (object);
+  gst_dsvl2_meta_register ();
 
   gst_element_class_add_static_pad_template (element, &sink_template);
   gst_element_class_add_static_pad_template (element, &src_template);

@@ -1,6 +1,7 @@
 /* dsvl2: drawings as the rectangles of a GstVideoOverlayComposition, and these onto frames
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "pieces.h"
+#include <string.h>
 
 /* --- drawing one --- */
 
@@ -76,14 +77,37 @@ piece_new (const Area *area, const GstVideoColorimetry *yuv, PieceDraw draw, gpo
 
 /* --- onto frames --- */
 
+/* GStreamer reads some tiled formats without writing them: a white line leaves nothing there. */
+static gboolean
+can_pack (const GstVideoFormatInfo *f)
+{
+  guint8 line[8 * 32];
+  g_autofree guint8 *data = NULL;
+  gpointer planes[GST_VIDEO_MAX_PLANES] = { NULL };
+  GstVideoInfo info;
+
+  gst_video_info_set_format (&info, GST_VIDEO_FORMAT_INFO_FORMAT (f), 32, 32);
+  data = g_malloc0 (info.size);
+  for (guint p = 0; p < GST_VIDEO_INFO_N_PLANES (&info); p++)
+    planes[p] = data + GST_VIDEO_INFO_PLANE_OFFSET (&info, p);
+  memset (line, 0xff, sizeof line);
+  f->pack_func (f, 0, line, sizeof line, planes, info.stride, info.chroma_site, 0, 32);
+  for (gsize i = 0; i < info.size; i++)
+    if (data[i] != 0)
+      return TRUE;
+  return FALSE;
+}
+
 gboolean
 pieces_can_blend (const GstVideoInfo *info)
 {
-  const GstVideoFormatInfo *unpacked = gst_video_format_get_info (info->finfo->unpack_format);
+  const GstVideoFormatInfo *f = info->finfo;
+  const GstVideoFormatInfo *unpacked = gst_video_format_get_info (f->unpack_format);
 
-  return unpacked != NULL && info->finfo->pack_func != NULL && info->finfo->unpack_func != NULL &&
+  return unpacked != NULL && f->pack_func != NULL && f->unpack_func != NULL &&
          GST_VIDEO_INFO_INTERLACE_MODE (info) != GST_VIDEO_INTERLACE_MODE_ALTERNATE &&
-         (GST_VIDEO_FORMAT_INFO_BITS (unpacked) == 8 || GST_VIDEO_FORMAT_INFO_BITS (unpacked) == 16);
+         (GST_VIDEO_FORMAT_INFO_BITS (unpacked) == 8 || GST_VIDEO_FORMAT_INFO_BITS (unpacked) == 16) &&
+         can_pack (f);
 }
 
 /* Pixels of a format that belong together: columns and rows that share their chroma. FALSE if they are packed

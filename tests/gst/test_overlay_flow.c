@@ -245,12 +245,13 @@ test_changes (void)
   gst_harness_teardown (h);
 }
 
-/* Real elements between: textoverlay attaches, so does this, and a filter passes both on. */
+/* Two in a row: both attach, and filters pass both on. */
 static void
-test_with_textoverlay (void)
+test_two_overlays (void)
 {
   const GstVideoInfo info = test_info ("NV12", 320, 240);
-  GstHarness *h = gst_harness_new_parse ("textoverlay text=hello ! dsvl2overlay ! queue ! identity");
+  GstHarness *h = gst_harness_new_parse ("dsvl2overlay show-labels=false show-confidence=false ! "
+                                         "dsvl2overlay ! queue ! identity");
   GstVideoOverlayCompositionMeta *meta;
   GstBuffer *frame = frame_new (&info), *out;
 
@@ -262,7 +263,7 @@ test_with_textoverlay (void)
   meta = gst_buffer_get_video_overlay_composition_meta (out);
   g_assert_nonnull (meta);
   g_test_message ("%u rectangles", gst_video_overlay_composition_n_rectangles (meta->overlay));
-  g_assert_cmpuint (gst_video_overlay_composition_n_rectangles (meta->overlay), ==, 6);
+  g_assert_cmpuint (gst_video_overlay_composition_n_rectangles (meta->overlay), ==, 9);
   g_assert_cmpint (changed (out, &info, 0, 0, 320, 240), ==, 0);
   gst_buffer_unref (out);
   gst_harness_teardown (h);
@@ -282,6 +283,6 @@ main (int argc, char **argv)
   g_test_add_func ("/overlay/allocation", test_allocation);
   g_test_add_func ("/overlay/crop", test_crop);
   g_test_add_func ("/overlay/changes", test_changes);
-  g_test_add_func ("/overlay/with-textoverlay", test_with_textoverlay);
+  g_test_add_func ("/overlay/two", test_two_overlays);
   return test_run ();
 }

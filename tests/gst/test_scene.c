@@ -332,7 +332,9 @@ test_own_analytics (void)
   Dsvl2Result result = {
     .text = (char *) "x", .caption = (char *) "A car.", .objects = &object, .n_objects = 1
   };
-  const GstDsvl2Seen seen = { .prompt = "p", .pts = 0, .width = WIDTH, .height = HEIGHT };
+  const GstDsvl2Seen seen = {
+    .prompt = "p", .pts = 0, .width = WIDTH, .height = HEIGHT, .region = { 0, 0, WIDTH, HEIGHT }
+  };
   const GstVideoInfo info = test_info ("RGB", WIDTH, HEIGHT);
   g_autoptr (GstBuffer) buffer = gst_buffer_new ();
   GstStructure *structure = gst_dsvl2_result_to_structure (&result, &seen);
