@@ -180,9 +180,13 @@ size_t moe_experts_scratch (int T, int K, int D, int F);
  * rope de-interleaves. */
 enum { OPS_MAX_EXPERTS = 4096, OPS_MAX_ROPE = 4096 };
 
+enum { OPS_MESSAGE = 256 };
+
 struct _Ops {
   const char *name; /* "cpu", "cuda" */
   const char *isa; /* what the table was filled with: "c", "avx2", "avx512", "avx512bf16", "sm_90" … */
+  /* One sentence: why `auto` did not take a faster device; "" where there is none. */
+  char note[OPS_MESSAGE];
 
   void (*close) (Ops *k);
 
@@ -294,8 +298,6 @@ typedef struct {
                        * environment variable DSVL2_ISA, else what the processor has */
   bool bf16;          /* matrix products may round their inputs to bf16, as the published models do */
 } OpsOptions;
-
-enum { OPS_MESSAGE = 256 };
 
 /* ops_open: a back end whose table is complete. NULL with one sentence in `message` where the device is
  * not there, the ISA is unknown or not this processor's, an op is missing, or memory or threads ran out. */

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * A family is <family>_ref.c (plain C, the truth), <family>_avx2.c, <family>_avx512.c …; each of these
- * offers one <family>_fill_<isa>() that puts its functions into a table. ops_open() calls plain C's first
+ * offers one <family>_fill_<isa>() that puts its functions into a table. cpu_open() calls plain C's first
  * and then, oldest first, those of every newer ISA, so a family accelerates only what is worth it.
  */
 #ifndef DSVL2_CPU_H
@@ -70,6 +70,10 @@ void pool_free (Pool *pool);
 
 /* Processors that this process may use. */
 int processors (void);
+
+/* The back end with the newest instructions that options and processor allow. NULL with one sentence in
+ * `message` where the ISA is unknown or not this processor's, or memory or threads ran out. */
+Ops *cpu_open (const OpsOptions *options, char message[OPS_MESSAGE]);
 
 /* --- families ------------------------------------------------------------------------------------ */
 

@@ -1,4 +1,4 @@
-/* dsvl2: ops_open, the choice of a back end and of the CPU's instructions
+/* dsvl2: opening the CPU back end, the choice of its instructions
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cpu.h"
 
@@ -98,34 +98,6 @@ fill (Ops *k, Isa newest)
       (*f) (k);
 }
 
-/* clang-format off */
-#define ENTRY(op) { #op, offsetof (Ops, op) }
-static const struct {
-  const char *op;
-  size_t offset;
-} entries[] = {
-  ENTRY (close), ENTRY (alloc), ENTRY (free), ENTRY (upload), ENTRY (download), ENTRY (place),
-  ENTRY (unplace), ENTRY (failure), ENTRY (frame_tiles), ENTRY (patchify), ENTRY (unfold),
-  ENTRY (attend_tiles), ENTRY (gather_rows), ENTRY (add_rows), ENTRY (layer_norm), ENTRY (rms_norm),
-  ENTRY (silu_mul), ENTRY (linear), ENTRY (linear_heads), ENTRY (rope), ENTRY (kv_write), ENTRY (attend),
-  ENTRY (moe_route), ENTRY (moe_experts), ENTRY (argmax),
-};
-/* clang-format on */
-
-/* The first op that the table lacks, or NULL. */
-static const char *
-missing (const Ops *k)
-{
-  for (size_t i = 0; i < sizeof entries / sizeof entries[0]; i++) {
-    void (*op) (void);
-
-    memcpy (&op, (const char *) k + entries[i].offset, sizeof op);
-    if (!op)
-      return entries[i].op;
-  }
-  return NULL;
-}
-
 static void
 cpu_close (Ops *k)
 {
@@ -133,12 +105,11 @@ cpu_close (Ops *k)
   free (k);
 }
 
-static Ops *
+Ops *
 cpu_open (const OpsOptions *options, char message[OPS_MESSAGE])
 {
   const Isa isa = choose_isa (options, message);
   const int threads = options->threads > 0 ? options->threads : processors ();
-  const char *op;
   Ops *k;
 
   if (isa == N_ISAS)
@@ -152,41 +123,11 @@ cpu_open (const OpsOptions *options, char message[OPS_MESSAGE])
   k->isa = isa_names[isa];
   k->close = cpu_close;
   fill (k, isa);
-  op = missing (k);
-  if (op) {
-    snprintf (message, OPS_MESSAGE, "The CPU back end has no %s", op);
-    goto fail;
-  }
   cpu (k)->pool = pool_new (threads);
   if (!cpu (k)->pool) {
     snprintf (message, OPS_MESSAGE, "%d threads for the CPU back end could not be started", threads);
-    goto fail;
-  }
-  return k;
-
-fail:
-  k->close (k);
-  return NULL;
-}
-
-Ops *
-ops_open (const OpsOptions *options, char message[OPS_MESSAGE])
-{
-  const char *device = options->device ? options->device : "auto";
-
-  message[0] = '\0';
-  if (options->threads < 0) {
-    snprintf (message, OPS_MESSAGE, "%d threads were asked for, expected 0 (all processors) or more",
-        options->threads);
+    k->close (k);
     return NULL;
   }
-  if (strcmp (device, "cpu") == 0 || strcmp (device, "auto") == 0)
-    return cpu_open (options, message);
-  if (strcmp (device, "cuda") == 0 || strncmp (device, "cuda:", 5) == 0)
-    snprintf (message, OPS_MESSAGE,
-        "The device \"%.40s\" is not there: this build has no CUDA back end", device);
-  else
-    snprintf (message, OPS_MESSAGE, "The device \"%.40s\" is unknown, expected auto, cpu or cuda",
-        device);
-  return NULL;
+  return k;
 }

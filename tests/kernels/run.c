@@ -172,6 +172,16 @@ add_block (Run *r, const void *host, size_t bytes, size_t align, bool writable)
   return b->data;
 }
 
+/* The host's own memory, ending at an inaccessible page. */
+static void *
+add_host_block (Run *r, const void *host, size_t bytes, size_t align)
+{
+  if (r->n_blocks == MAX_BLOCKS)
+    give_up ("too many blocks");
+  r->block[r->n_blocks++] = map_block (bytes, align);
+  return memcpy (r->block[r->n_blocks - 1].data, host, bytes);
+}
+
 static bool
 is_canary (const uint8_t *p, size_t n)
 {
@@ -280,10 +290,11 @@ run_weight (Run *r, WeightType type, int O, int I, Spread spread)
     else
       half[i] = type == WEIGHT_F16 ? f16_of (v) : bf16_of (v); /* never ahead of host[i] */
   }
-  w.data = add_block (r, host, weight_bytes (&w), weight_type_size (type), false);
+  w.data = add_host_block (r, host, weight_bytes (&w), weight_type_size (type));
   free (host);
   if (!r->k->place (r->k, &w))
     give_up ("no memory for weights");
+  r->placed[r->n_placed++] = w; /* each has a block, so there is room */
   return w;
 }
 
@@ -296,10 +307,7 @@ run_input (Run *r, const void *host, size_t bytes, size_t align)
 const void *
 run_host_input (Run *r, const void *host, size_t bytes)
 {
-  if (r->n_blocks == MAX_BLOCKS)
-    give_up ("too many blocks");
-  r->block[r->n_blocks++] = map_block (bytes, 1);
-  return memcpy (r->block[r->n_blocks - 1].data, host, bytes);
+  return add_host_block (r, host, bytes, 1);
 }
 
 void *
@@ -420,7 +428,7 @@ evaluate_laps (Run *r)
   }
 }
 
-/* Fetches what the case left and frees its memory. */
+/* Fetches what the case left and frees its memory. A back end that failed has no results. */
 static void
 finish_case (Run *r)
 {
@@ -429,6 +437,11 @@ finish_case (Run *r)
 
     r->k->download (r->k, o->host, o->data, (size_t) o->rows * o->width * 4);
   }
+  if (r->k->failure (r->k))
+    give_up (r->k->failure (r->k));
+  for (int j = 0; j < r->n_placed; j++)
+    r->k->unplace (r->k, &r->placed[j]);
+  r->n_placed = 0;
   for (int j = 0; j < r->n_blocks; j++) {
     r->overrun |= !guards_hold (r, &r->block[j]);
     free_block (r, &r->block[j]);

@@ -36,6 +36,8 @@ struct _Run {
   int times;      /* executions so far */
   Block block[MAX_BLOCKS];
   int n_blocks;
+  Weight placed[MAX_BLOCKS];
+  int n_placed;
   Output output[MAX_OUTPUTS];
   int n_outputs;
 

@@ -1,0 +1,95 @@
+/* dsvl2: what the op families of the CUDA back end share on the host's side
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * The back end is a module that ops_open () loads, so that the library itself needs no CUDA. Every op
+ * enqueues its kernels on one stream and returns; download() waits. C and C++ include this header. */
+#ifndef DSVL2_CUDA_H
+#define DSVL2_CUDA_H
+
+#include <cuda_runtime_api.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#include "kernels/backend.h"
+
+/* Pinned memory through which everything goes to the device: a slot is written again when the copy out
+ * of it has been done. */
+enum { STAGING_SLOTS = 16, STAGING_BYTES = 1 << 20 };
+
+typedef struct {
+  char *base;
+  cudaEvent_t copied[STAGING_SLOTS];
+  unsigned next;
+} Staging;
+
+/* A large piece of device memory that weights are packed into; freed with the last of them. */
+typedef struct _Slab Slab;
+
+/* Small tables of the host's, kept on the device from their first use on. */
+typedef struct _Table Table;
+
+/* Memory that grows to the largest that was asked for. */
+typedef struct {
+  void *data;
+  size_t bytes;
+} Buffer;
+
+/* The back end's state; the table comes first, so that an Ops * of CUDA is a Cuda *. */
+typedef struct {
+  Ops ops;
+  int device;
+  char isa[16]; /* "sm_90" */
+  cudaStream_t stream;
+  Staging staging;
+  Slab *slabs;
+  Table *tables;
+  Buffer frame, host_taps; /* a frame's planes on the device; its filter's taps on the host */
+  char failure[OPS_MESSAGE];
+} Cuda;
+
+static inline Cuda *
+cuda (Ops *k)
+{
+  return (Cuda *) k;
+}
+
+/* --- memory.c ------------------------------------------------------------------------------------ */
+
+/* Keeps the first failure as a sentence: `what` could not be done. True if there is none. */
+bool cuda_check (Cuda *c, cudaError_t error, const char *what);
+
+bool staging_open (Cuda *c);
+void cuda_fill_memory (Ops *k);
+void memory_close (Cuda *c);
+
+/* Copies `rows` rows of `width` bytes to dense rows on the device; the host's rows are `stride` bytes
+ * apart. */
+void upload_rows (Cuda *c, void *to, const void *host, ptrdiff_t stride, size_t width, size_t rows);
+
+/* The device's copy of a table of the host's, made when these bytes are first seen; NULL where memory
+ * ran out. It stays until the back end is closed. */
+const void *table_on_device (Cuda *c, const void *host, size_t bytes);
+
+/* At least so many bytes on the device, of no defined content; NULL where memory ran out. */
+void *buffer_on_device (Cuda *c, Buffer *buffer, size_t bytes);
+
+/* --- families ------------------------------------------------------------------------------------ */
+
+void cuda_fill_attention (Ops *k);
+void cuda_fill_experts (Ops *k);
+void cuda_fill_frames (Ops *k);
+void cuda_fill_linear (Ops *k);
+void cuda_fill_logits (Ops *k);
+void cuda_fill_norm (Ops *k);
+void cuda_fill_patches (Ops *k);
+void cuda_fill_rope (Ops *k);
+void cuda_fill_routing (Ops *k);
+void cuda_fill_rows (Ops *k);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

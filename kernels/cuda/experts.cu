@@ -1,0 +1,132 @@
+/* dsvl2: the routed experts on CUDA
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * A pair is a row and one of its experts. Two launches: what is hidden, for every pair; what comes down,
+ * summed over a row's pairs in slot order. A warp an element, each weight read once for each pair. */
+#include "device.cuh"
+
+#include <vector>
+
+enum { THREADS = 256, WARPS = THREADS / WARP };
+
+/* A matrix as the device needs it. */
+typedef struct {
+  const void *data;
+  WeightType type;
+} Matrix;
+
+typedef struct {
+  const float *x, *weights;
+  const int32_t *ids;
+  float *y, *hidden; /* [T, D], [T · K, F] */
+  int K, E, D, F;
+  const Matrix *gate, *up, *down; /* [E] */
+} Moe;
+
+/* x · row o of m, n of each; x is 16-byte aligned if n is a multiple of 8. */
+static __device__ __forceinline__ float
+dot (const float *x, const Matrix &m, int o, int n, bool aligned)
+{
+  const size_t at = (size_t) o * n;
+
+  switch (m.type) {
+    case WEIGHT_F16:
+      return warp_dot (x, static_cast<const __half *> (m.data) + at, n, aligned);
+    case WEIGHT_BF16:
+      return warp_dot (x, static_cast<const __nv_bfloat16 *> (m.data) + at, n, aligned);
+    default:
+      return warp_dot (x, static_cast<const float *> (m.data) + at, n, aligned);
+  }
+}
+
+KERNEL (THREADS)
+hidden_element (Moe m, bool aligned)
+{
+  const int pair = blockIdx.x, f = blockIdx.y * WARPS + threadIdx.x / WARP;
+
+  if (f < m.F) { /* the whole warp */
+    const float *x = m.x + (size_t) (pair / m.K) * m.D;
+    const int e = m.ids[pair];
+    const float gate = dot (x, m.gate[e], f, m.D, aligned), up = dot (x, m.up[e], f, m.D, aligned);
+
+    if (threadIdx.x % WARP == 0)
+      m.hidden[(size_t) pair * m.F + f] = silu (gate) * up;
+  }
+}
+
+KERNEL (THREADS)
+down_element (Moe m, bool aligned)
+{
+  const int t = blockIdx.x, d = blockIdx.y * WARPS + threadIdx.x / WARP;
+
+  if (d < m.D) { /* the whole warp */
+    float sum = m.y[(size_t) t * m.D + d];
+
+    for (int i = 0; i < m.K; i++) {
+      const int pair = t * m.K + i;
+
+      sum +=
+          m.weights[pair] * dot (m.hidden + (size_t) pair * m.F, m.down[m.ids[pair]], d, m.F, aligned);
+    }
+    if (threadIdx.x % WARP == 0)
+      m.y[(size_t) t * m.D + d] = sum;
+  }
+}
+
+/* The device's table of all matrices: gate [E], up [E], down [E]. */
+static const Matrix *
+matrices (Cuda *c, const Experts *experts, bool *aligned)
+{
+  const Weight *kinds[] = { experts->gate, experts->up, experts->down };
+  std::vector<Matrix> host (3 *
+                            experts->E); /* no padding: a pointer and an int are compared as bytes */
+
+  memset (host.data (), 0, host.size () * sizeof (Matrix));
+  *aligned = true;
+  for (int i = 0; i < 3 * experts->E; i++) {
+    const Weight *w = &kinds[i / experts->E][i % experts->E];
+
+    host[i].data = w->data;
+    host[i].type = w->type;
+    *aligned = *aligned && aligned_16 (w->data);
+  }
+  return static_cast<const Matrix *> (table_on_device (c, host.data (),
+      host.size () * sizeof (Matrix)));
+}
+
+static void
+moe_experts (Ops *k, float *y, const float *x, const int32_t *ids, const float *weights,
+    const Experts *experts, int T, int K, void *scratch)
+{
+  Cuda *c = cuda (k);
+  bool aligned;
+  const Matrix *table = matrices (c, experts, &aligned);
+  Moe m = {};
+
+  if (!table) {
+    cuda_check (c, cudaErrorMemoryAllocation, "keep a table of experts");
+    return;
+  }
+  m.x = x;
+  m.weights = weights;
+  m.ids = ids;
+  m.y = y;
+  m.hidden = static_cast<float *> (scratch);
+  m.K = K;
+  m.E = experts->E;
+  m.D = experts->D;
+  m.F = experts->F;
+  m.gate = table;
+  m.up = table + m.E;
+  m.down = table + 2 * m.E;
+  launch (c, "run moe_experts", hidden_element, dim3 (T * K, ceil_div (m.F, WARPS)), THREADS, 0, m,
+      aligned && m.D % 8 == 0 && aligned_16 (x));
+  launch (c, "run moe_experts", down_element, dim3 (T, ceil_div (m.D, WARPS)), THREADS, 0, m,
+      aligned && m.F % 8 == 0 && aligned_16 (scratch));
+}
+
+void
+cuda_fill_experts (Ops *k)
+{
+  k->moe_experts = moe_experts;
+}
