@@ -142,6 +142,8 @@ DSVL2_API void dsvl2_engine_unref (Dsvl2Engine *engine);
 DSVL2_API Dsvl2Model *dsvl2_engine_get_model (Dsvl2Engine *engine);
 /* "cpu/avx512": back end and instructions */
 DSVL2_API const char *dsvl2_engine_get_description (Dsvl2Engine *engine);
+/* One sentence: why the device "auto" is not a faster one than it is; NULL where there is nothing to say. */
+DSVL2_API const char *dsvl2_engine_get_note (Dsvl2Engine *engine);
 /* Bytes of weights that decoding one token reads: what memory bandwidth bounds its speed by. */
 DSVL2_API guint64 dsvl2_engine_get_bytes_per_token (Dsvl2Engine *engine);
 

@@ -122,6 +122,12 @@ dsvl2_engine_get_description (Dsvl2Engine *engine)
   return engine->description;
 }
 
+const char *
+dsvl2_engine_get_note (Dsvl2Engine *engine)
+{
+  return engine->ops->note[0] ? engine->ops->note : NULL;
+}
+
 guint64
 dsvl2_engine_get_bytes_per_token (Dsvl2Engine *engine)
 {

@@ -452,6 +452,8 @@ gst_dsvl2_infer_start (GstBaseTransform *trans)
   GST_INFO_OBJECT (self, "%s: %s, on %s", s.model,
       dsvl2_model_get_description (dsvl2_engine_get_model (engine)),
       dsvl2_engine_get_description (engine));
+  if (dsvl2_engine_get_note (engine))
+    GST_INFO_OBJECT (self, "%s", dsvl2_engine_get_note (engine));
   questions_start (self->questions, engine);
   return TRUE;
 }

@@ -269,6 +269,12 @@ dsvl2_engine_get_description (Dsvl2Engine *engine)
 }
 
 const char *
+dsvl2_engine_get_note (Dsvl2Engine *engine)
+{
+  return NULL;
+}
+
+const char *
 dsvl2_finish_get_name (Dsvl2Finish finish)
 {
   static const char *const names[] = { "stop", "length", "cancelled", "error" };
