@@ -8,13 +8,14 @@
 /* Floats and flags of a row in shared memory. */
 typedef struct {
   float *scores, *choice, *group_scores; /* [E], [E], [groups] */
-  uint16_t *taken;                       /* [E] flags */
+  uint16_t *taken, *kept;                /* [E], [groups] flags of experts and groups */
 } Row;
 
 static size_t
 row_bytes (const Route *route)
 {
-  return (2 * (size_t) route->E + route->groups) * sizeof (float) + route->E * sizeof (uint16_t);
+  return (2 * (size_t) route->E + route->groups) * sizeof (float) +
+         ((size_t) route->E + route->groups) * sizeof (uint16_t);
 }
 
 /* scores [E] ← logits [E] */
@@ -119,11 +120,11 @@ mask_groups (const Row &r, const Route &route)
 
   for (int g = threadIdx.x; g < route.groups; g += WARP)
     r.group_scores[g] = score_group (r.choice + g * n, n, route.method);
-  clear (r.taken, route.groups);
+  clear (r.kept, route.groups);
   for (int i = 0; i < route.top_groups; i++)
-    take_first (r.group_scores, route.groups, r.taken);
+    take_first (r.group_scores, route.groups, r.kept);
   for (int e = threadIdx.x; e < route.E; e += WARP)
-    if (!r.taken[e / n])
+    if (!r.kept[e / n])
       r.choice[e] = 0;
   __syncwarp ();
 }
@@ -132,8 +133,8 @@ KERNEL (WARP)
 route_row (int32_t *ids, float *weights, const float *logits, const float *bias, Route route)
 {
   DYNAMIC_SHARED (float, scores);
-  const Row r = { scores, scores + route.E, scores + 2 * route.E,
-    reinterpret_cast<uint16_t *> (scores + 2 * route.E + route.groups) };
+  uint16_t *taken = reinterpret_cast<uint16_t *> (scores + 2 * route.E + route.groups);
+  const Row r = { scores, scores + route.E, scores + 2 * route.E, taken, taken + route.E };
   const float *weigh = route.method == ROUTE_NOAUX_TC ? r.scores : r.choice;
   float sum = 0;
 
