@@ -24,7 +24,7 @@ struct _FeatureStore {
   int32_t *ids;          /* [max_tokens] */
   gint32 *rows, *picked; /* host, [max_tokens] */
 
-  gpointer frame_scratch;
+  gpointer frame_scratch; /* device */
   gsize frame_scratch_bytes;
   int next_tile; /* of the picture that is being encoded */
 
@@ -116,7 +116,8 @@ feature_store_free (FeatureStore *store)
   g_ptr_array_unref (store->kept);
   if (store->scratch)
     store->ops->free (store->ops, store->scratch);
-  g_free (store->frame_scratch);
+  if (store->frame_scratch)
+    store->ops->free (store->ops, store->frame_scratch);
   g_free (store->rows);
   g_free (store->picked);
   g_free (store);
@@ -189,8 +190,9 @@ cut_tiles (FeatureStore *store, const Frame *frame, const TilePlan *plan, GError
       MAX (frame_tiles_scratch (frame, &plan->global), frame_tiles_scratch (frame, &plan->local));
 
   if (store->frame_scratch_bytes < bytes) {
-    g_free (store->frame_scratch);
-    store->frame_scratch = g_try_malloc (bytes);
+    if (store->frame_scratch)
+      store->ops->free (store->ops, store->frame_scratch);
+    store->frame_scratch = store->ops->alloc (store->ops, bytes);
     store->frame_scratch_bytes = store->frame_scratch ? bytes : 0;
   }
   if (store->frame_scratch == NULL) {

@@ -1,9 +1,9 @@
 /* dsvl2: every stage of the engine against the official code's outputs
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * check_golden DIR… [--chunk N] [--isa I] [--threads N]: for each case of each folder in the golden format
- * (tests/golden/README.md) the error of each stage, and whether the greedy tokens agree: first stage by
- * stage, then all cases at once through the public interface. */
+ * check_golden DIR… [--chunk N] [--device D] [--isa I] [--threads N]: for each case of each folder in the
+ * golden format (tests/golden/README.md) the error of each stage, and whether the greedy tokens agree:
+ * first stage by stage, then all cases at once through the public interface. */
 #include "decoder.h"
 #include "featurestore.h"
 #include "model.h"
@@ -259,8 +259,8 @@ check_pictures (Golden *g, const Case *c)
     float *tiles = k->alloc (k, sizeof (float) * N * tile);
     float *y = k->alloc (k, sizeof (float) * N * encoded),
           *z = k->alloc (k, sizeof (float) * N * projected);
-    g_autofree void *scratch = g_malloc (MAX (frame_tiles_scratch (frame, &plan->global),
-        frame_tiles_scratch (frame, &plan->local)));
+    void *scratch = k->alloc (k,
+        MAX (frame_tiles_scratch (frame, &plan->global), frame_tiles_scratch (frame, &plan->local)));
     VisionScratch vs;
     ProjectorScratch ps;
     Arena arena = { 0 };
@@ -279,6 +279,7 @@ check_pictures (Golden *g, const Case *c)
     append_tiles (g, vision, y, plan, encoded);
     append_tiles (g, projector, z, plan, projected);
     k->free (k, arena.base);
+    k->free (k, scratch);
     k->free (k, tiles);
     k->free (k, y);
     k->free (k, z);
@@ -577,7 +578,9 @@ check_engine (Golden *g, GPtrArray *cases, const Dsvl2EngineOptions *options, GE
 static bool
 check_folder (Golden *g, const Dsvl2EngineOptions *options, GError **error)
 {
-  const OpsOptions ops_options = { .device = "cpu", .threads = options->threads, .isa = options->isa };
+  const OpsOptions ops_options = {
+    .device = options->device, .threads = options->threads, .isa = options->isa
+  };
   g_autofree char *path = g_build_filename (g->dir, "cases.json", NULL);
   g_autofree char *expected_path = g_build_filename (g->dir, "expected.safetensors", NULL);
   g_autoptr (GPtrArray) cases = g_ptr_array_new_with_free_func ((GDestroyNotify) case_free);
@@ -629,11 +632,12 @@ int
 main (int argc, char **argv)
 {
   Dsvl2EngineOptions options = { .device = "cpu" };
-  g_autofree char *isa = NULL;
+  g_autofree char *isa = NULL, *device = NULL;
   g_auto (GStrv) dirs = NULL;
   int chunk = 0, threads = 0, passed = 0, failed = 0;
   const GOptionEntry entries[] = {
     { "chunk", 0, 0, G_OPTION_ARG_INT, &chunk, "Prefill prompts N rows at a time", "N" },
+    { "device", 0, 0, G_OPTION_ARG_STRING, &device, "Where the model runs", "cpu|cuda|cuda:N" },
     { "isa", 0, 0, G_OPTION_ARG_STRING, &isa, "The newest instructions to use", "ISA" },
     { "threads", 0, 0, G_OPTION_ARG_INT, &threads, "Threads", "N" },
     { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &dirs, NULL, "DIR…" },
@@ -648,6 +652,7 @@ main (int argc, char **argv)
     g_printerr ("%s\n", error ? error->message : "Name at least one folder of golden data");
     return 2;
   }
+  options.device = device ? device : options.device;
   options.isa = isa;
   options.threads = threads;
   options.prefill_chunk = chunk;
