@@ -107,7 +107,7 @@ typedef struct {
   const char *kernel;
   u8 *param, *shared;
   u32 ntid[3], ctaid[3], nctaid[3];
-  u32 shared_bytes, static_bytes, dynamic_bytes, local_bytes;
+  u32 shared_bytes, static_bytes, dynamic_bytes, local_bytes, param_bytes;
   u32 launch, epoch, first_epoch, launch_epoch; /* epochs: now, when this block and this launch began */
   u32 votes;                                    /* of the last barrier that counts */
   u8 *shared_valid, *shared_written;            /* a byte each */

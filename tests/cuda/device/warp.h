@@ -50,6 +50,15 @@ lanes_where (u32 lanes, const u8 *predicate, int wanted)
   return lanes & (wanted ? yes : ~yes);
 }
 
+/* An address that a kernel computed in its parameters; it must not begin outside them. */
+static inline const u8 *
+param_at (Block *b, Warp *w, u32 lane, u64 address, const Site *site)
+{
+  if (address - (u64) b->param >= b->param_bytes)
+    device_fault (b, w, lane, site, "out of bounds in the kernel's parameters");
+  return (const u8 *) address;
+}
+
 /* On to a basic block; through warp_next() where other lanes may be behind. */
 #define GO_TO(N)                                                                                       \
   do {                                                                                                 \

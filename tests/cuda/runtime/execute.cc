@@ -43,6 +43,7 @@ prepare (const Launch &launch, Block *b, Room *room)
   b->dynamic_bytes = launch.dynamic_bytes;
   b->shared_bytes = k->static_bytes + launch.dynamic_bytes;
   b->local_bytes = k->local_bytes;
+  b->param_bytes = k->param_bytes;
   b->launch = ++last_launch;
   b->launch_epoch = last_epoch + 1;
   const u32 sides[2][3] = { { n.x, n.y, n.z }, { g.x, g.y, g.z } };

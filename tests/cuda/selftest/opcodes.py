@@ -151,7 +151,7 @@ KNOWN_GAPS |= {(name, 'f64') for name in ('ex2', 'lg2', 'sin', 'cos', 'tanh')}
 def build(directory, cases, libcudart, include):
     text = HEADER
     for i, case in enumerate(cases):
-        text += kernel(f'case_{i}', case) if hasattr(case, 'opcode') else begin(f'case_{i}') + case.body + '\nret;\n}\n'
+        text += kernel(f'case_{i}', case) if hasattr(case, 'opcode') else begin(f'case_{i}') + case.body.replace('$name', f'case_{i}') + '\nret;\n}\n'
     source, library = os.path.join(directory, 'cases.c'), os.path.join(directory, 'cases.so')
     with open(source, 'w', encoding='utf-8') as f:
         f.write(ptx2c.translate(text))

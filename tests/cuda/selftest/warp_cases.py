@@ -99,6 +99,8 @@ warp_case('ld.local, st.local', '.local .align 8 .b8 stack[16];' + LOAD + '.reg 
           'st.local.u32 [%s + 8], %a; ld.u32 %b, [%t + 8];' + STORE, lambda i, l: given(l))
 warp_case('generic addresses of shared memory, isspacep', LOAD + '.reg .b64 %s, %g; ' + SHARED + 'cvt.u64.u32 %s, %c; cvta.shared.u64 %g, %s; isspacep.shared %p, %g; '
           f'ld.u32 %b, [%g]; selp.u32 %c, 1, 0, %p; st.global.u32 [%out + {NEXT}], %c;' + STORE, lambda i, l: (given(l), 1)[i], n_results=2)
+warp_case('ld.param by a register: the second parameter, %out, again', '.reg .b64 %s, %t; mov.b64 %s, $name_in; ld.param.u64 %t, [%s + 8]; sub.u64 %t, %out, %t; '
+          'st.global.u32 [%out], %t;', lambda i, l: 8 * l)
 ATOMIC = {
     'add': lambda v: sum(v), 'min': min, 'max': max, 'and': lambda v: __import__('functools').reduce(int.__and__, v),
     'or': lambda v: __import__('functools').reduce(int.__or__, v), 'xor': lambda v: __import__('functools').reduce(int.__xor__, v),

@@ -48,7 +48,7 @@ def checked(names, space, operand, bytes, access, site):
             f'{call} (b, w, m, at, {bytes}, {access}, {site}); ')
 
 
-def load_param(w, access):
+def load_param(w, site):
     """Parameters are read from the kernel's own copy; slots of calls are registers."""
     operand = w.operands[1 if w.name == 'ld' else 0]
     slot = '%call_' + operand.strip('[] ').removesuffix('+0')
@@ -58,7 +58,7 @@ def load_param(w, access):
         return f'EACH_LANE (m, {w.result(f"({C_TYPES[w.type]}) {w.names.value(slot, chr(98) + str(64))}")});'
     if w.name == 'st':
         w.refuse('a kernel cannot write its parameters')
-    pointer = w.names.param(operand)
+    pointer = w.names.param(operand, site)
     return 'EACH_LANE_FAST (m, ' + ' '.join(
         load_one(w, register, f'{pointer} + {i * SIZES[w.type]}')
         for i, register in enumerate(w.names.vector(w.operands[0]))) + ');'
@@ -78,7 +78,7 @@ def load_store(w, site):
     if w.type not in MEMORY_TYPES:
         w.refuse(f'unknown: .{w.type}')
     if access.space == 'param':
-        return load_param(w, access)
+        return load_param(w, site)
     is_store = w.name == 'st'
     data, operand = (w.operands[1], w.operands[0]) if is_store else (w.operands[0], w.operands[1])
     if len(w.operands) > 2:

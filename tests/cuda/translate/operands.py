@@ -87,6 +87,8 @@ class Operands:
             return f'{self.shared[operand][0]}u'
         if operand in self.local:
             return f'((u64) w->local[l] + {self.local[operand]})'
+        if operand in self.params:
+            return f'(u64) (b->param + {self.params[operand][0]})'
         if operand in self.variables:
             return f'(u64) v_{c_name(operand)}'
         if m := re.match(r'%(n?tid|n?ctaid)\.([xyz])$', operand):
@@ -125,9 +127,11 @@ class Operands:
             base = f'(u64) {base}'
         return base + (f' + (u64) (s64) {m[2]}' if m[2] else '')
 
-    def param(self, operand):
-        """'[name + 8]' -> a pointer into the kernel's parameters"""
-        m = re.match(r'\[\s*([$\w]+)\s*(?:\+\s*(\d+))?\s*\]$', operand)
+    def param(self, operand, site):
+        """'[name + 8]' or '[%rd1 + 8]' -> a pointer into the kernel's parameters"""
+        m = re.match(r'\[\s*([%$\w]+)\s*(?:\+\s*(-?\d+))?\s*\]$', operand)
+        if m and m[1] in self.registers:
+            return f'param_at (b, w, l, {self.address(operand)}, {site})'
         if not m or m[1] not in self.params:
             raise PtxError('parameter ' + operand)
         return f'(b->param + {self.params[m[1]][0] + int(m[2] or 0)})'
