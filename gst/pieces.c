@@ -77,21 +77,24 @@ piece_new (const Area *area, const GstVideoColorimetry *yuv, PieceDraw draw, gpo
 
 /* --- onto frames --- */
 
-/* GStreamer reads some tiled formats without writing them: a white line leaves nothing there. */
+/* GStreamer writes some tiled formats in whole tiles only: of narrow frames a white line leaves nothing. */
 static gboolean
-can_pack (const GstVideoFormatInfo *f)
+can_pack (const GstVideoInfo *frame)
 {
+  const GstVideoFormatInfo *f = frame->finfo;
+  const int width = MIN (GST_VIDEO_INFO_WIDTH (frame), 32),
+            height = MIN (GST_VIDEO_INFO_HEIGHT (frame), 32);
   guint8 line[8 * 32];
   g_autofree guint8 *data = NULL;
   gpointer planes[GST_VIDEO_MAX_PLANES] = { NULL };
   GstVideoInfo info;
 
-  gst_video_info_set_format (&info, GST_VIDEO_FORMAT_INFO_FORMAT (f), 32, 32);
+  gst_video_info_set_format (&info, GST_VIDEO_FORMAT_INFO_FORMAT (f), (guint) width, (guint) height);
   data = g_malloc0 (info.size);
   for (guint p = 0; p < GST_VIDEO_INFO_N_PLANES (&info); p++)
     planes[p] = data + GST_VIDEO_INFO_PLANE_OFFSET (&info, p);
   memset (line, 0xff, sizeof line);
-  f->pack_func (f, 0, line, sizeof line, planes, info.stride, info.chroma_site, 0, 32);
+  f->pack_func (f, 0, line, sizeof line, planes, info.stride, info.chroma_site, 0, width);
   for (gsize i = 0; i < info.size; i++)
     if (data[i] != 0)
       return TRUE;
@@ -107,7 +110,7 @@ pieces_can_blend (const GstVideoInfo *info)
   return unpacked != NULL && f->pack_func != NULL && f->unpack_func != NULL &&
          GST_VIDEO_INFO_INTERLACE_MODE (info) != GST_VIDEO_INTERLACE_MODE_ALTERNATE &&
          (GST_VIDEO_FORMAT_INFO_BITS (unpacked) == 8 || GST_VIDEO_FORMAT_INFO_BITS (unpacked) == 16) &&
-         can_pack (f);
+         can_pack (info);
 }
 
 /* Pixels of a format that belong together: columns and rows that share their chroma. FALSE if they are packed

@@ -96,16 +96,12 @@ test_blend_formats (void)
     int compared = 0;
     GstVideoInfo info;
 
-    gst_video_info_set_format (&info, formats[i], 64, 64);
-    if (!pieces_can_blend (&info)) {
-      g_test_message ("%s cannot be drawn on", gst_video_format_to_string (formats[i]));
-      g_assert_true (GST_VIDEO_FORMAT_INFO_IS_TILED (info.finfo));
-      continue;
-    }
-
     for (gsize k = 0; k < G_N_ELEMENTS (sizes); k++) {
       gst_video_info_set_format (&info, formats[i], sizes[k][0], sizes[k][1]);
-      compared += check_blend (&info);
+      if (pieces_can_blend (&info))
+        compared += check_blend (&info);
+      else
+        g_assert_true (GST_VIDEO_FORMAT_INFO_IS_TILED (info.finfo) && sizes[k][0] < 16);
     }
     g_test_message ("%s: the same in %d sizes", gst_video_format_to_string (formats[i]), compared);
     g_assert_cmpint (compared, >=, 1);
