@@ -64,7 +64,7 @@ fi
 copy_source
 cp /etc/resolv.conf "$root/etc/resolv.conf"
 inside sh -c '/source/pipelines/install-deps.sh &&
-  { dpkg-query -W "$@" || { apt-get update -q && apt-get install -qy --no-install-recommends "$@"; }; }' sh "${more[@]}" >"$root.log" 2>&1 ||
+  { dpkg -s "$@" >/dev/null || { apt-get update -q && apt-get install -qy --no-install-recommends "$@"; }; }' sh "${more[@]}" >"$root.log" 2>&1 ||
   { tail -n 3 "$root.log"; not_run "its packages could not be installed; is $mirror reachable?"; }
 
 inside sh -eu -c '
