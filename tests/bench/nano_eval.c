@@ -17,9 +17,9 @@
 static const char *const numbers[] = { "no", "one", "two", "three", "four", "five", "six", "seven",
   "eight", "nine", "ten" };
 
-typedef enum { FIND, ABSENT, COUNT, IS_THERE, IS_NOT_THERE, DESCRIBE, N_TASKS } Task;
-static const char *const task_names[N_TASKS] = { "find", "absent: said so", "count", "is there: Yes",
-  "is there: No", "describe: all" };
+typedef enum { FIND, ABSENT, UNTAUGHT, COUNT, IS_THERE, IS_NOT_THERE, DESCRIBE, N_TASKS } Task;
+static const char *const task_names[N_TASKS] = { "find", "absent: said so",
+  "untaught: said there is none", "count", "is there: Yes", "is there: No", "describe: all" };
 
 typedef struct {
   int right, asked;
@@ -36,7 +36,8 @@ typedef struct {
 typedef struct {
   Task task;
   int kind;
-  char *text, *want; /* want: the one right answer, NULL where boxes decide */
+  char *text,
+      *want; /* want: the one right answer, of UNTAUGHT how it begins; NULL where boxes decide */
 } Question;
 
 static char *model_path, *isa;
@@ -122,6 +123,8 @@ plan (const TruthFrame *frame, int number)
       add (questions, COUNT, k, g_strdup_printf ("How many %s are there?", truth_kinds[k].plural),
           count_answer (k, whole));
   }
+  add (questions, UNTAUGHT, -1, g_strconcat ("find ", truth_untaught[number % N_UNTAUGHT], NULL),
+      g_strdup (" There is no "));
   if (frame->caption != NULL)
     add (questions, DESCRIBE, -1, g_strdup ("Describe this image."), g_strdup (frame->caption));
   return questions;
@@ -152,6 +155,12 @@ score_find (Scores *s, const TruthFrame *frame, int kind, const Dsvl2Result *res
   truth_score_add (&s->find_kind[kind], frame, kind, said, result->n_objects);
 }
 
+static gboolean
+is_right (const Question *q, const char *text)
+{
+  return q->task == UNTAUGHT ? g_str_has_prefix (text, q->want) : strcmp (text, q->want) == 0;
+}
+
 static void
 score (Scores *s, const TruthFrame *frame, const Question *q, const Dsvl2Result *result,
     const char *other)
@@ -159,7 +168,7 @@ score (Scores *s, const TruthFrame *frame, const Question *q, const Dsvl2Result 
   if (q->task == FIND)
     score_find (s, frame, q->kind, result);
   else
-    s->task[q->task].right += strcmp (result->text, q->want) == 0;
+    s->task[q->task].right += is_right (q, result->text);
   s->task[q->task].asked++;
   if (other != NULL) {
     s->same.right += strcmp (result->text, other) == 0;

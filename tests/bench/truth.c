@@ -18,6 +18,13 @@ const TruthKind truth_kinds[N_KINDS] = {
   { "traffic light", "traffic lights" },
 };
 
+const char *const truth_untaught[N_UNTAUGHT] = { "birds", "horses", "cows", "sheep", "elephants",
+  "bears", "zebras", "giraffes", "airplanes", "boats", "trains", "motorcycles", "benches", "umbrellas",
+  "handbags", "ties", "suitcases", "kites", "skateboards", "surfboards", "bottles", "cups", "forks",
+  "knives", "spoons", "bowls", "bananas", "apples", "sandwiches", "oranges", "carrots", "pizzas",
+  "donuts", "cakes", "chairs", "couches", "beds", "tables", "toilets", "televisions", "laptops",
+  "keyboards", "phones", "ovens", "books", "clocks", "vases", "scissors", "flowers", "houses" };
+
 static void
 frame_free (gpointer data)
 {

@@ -5,13 +5,16 @@
 
 #include <glib.h>
 
-enum { N_KINDS = 8 };
+enum { N_KINDS = 8, N_UNTAUGHT = 50 };
 
 /* What models/nano knows, in the order of models/nano/recipe/kinds.py. */
 typedef struct {
   const char *name, *plural;
 } TruthKind;
 extern const TruthKind truth_kinds[N_KINDS];
+
+/* What it does not know and should say so, in the order of models/nano/recipe/evaluate.py. */
+extern const char *const truth_untaught[N_UNTAUGHT];
 
 /* Parts of the frame: 0 … 1. */
 typedef struct {

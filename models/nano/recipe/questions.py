@@ -8,7 +8,7 @@ saying it right decides anything.
 import collections
 from typing import NamedTuple
 
-from . import backgrounds
+from . import backgrounds, nouns
 from .kinds import KINDS, N_KINDS
 from .tokenizer import coordinate
 
@@ -101,6 +101,11 @@ def absent(kind):
     return [_said(' There is no', NOTHING), Piece(f' {KINDS[kind].name} in the image.')]
 
 
+def unknown():
+    """It does not know what it was asked for, and need not spell it."""
+    return [_said(' There is no', NOTHING), _said(' such thing in the image.', NOTHING)]
+
+
 def count(kind, objects):
     if not objects:
         return absent(kind)
@@ -143,6 +148,10 @@ def _typed(rng, text):
     return text + '.' if text[-1] not in '?.' and rng.random() < .4 else text
 
 
+# What a kind is called, in singular and plural.
+TAUGHT = {word for kind in KINDS for names in ((kind.name, kind.plural), *kind.synonyms) for word in names}
+
+
 def _fill(template, singular, plural):
     if singular[0] in 'aeiou':
         template = template.replace(' a {s}', ' an {s}').replace('a {s}', 'an {s}')
@@ -158,12 +167,33 @@ def _draw_kind(rng, present, task):
     return list(present)[int(rng.choice(len(present), p=[w / sum(weight) for w in weight]))]
 
 
+def _ask_for(rng, task, singular, plural):
+    """A question for boxes, the phrase in it, and whether it is for several."""
+    if task == 'phrase':
+        phrase = _fill(_pick(rng, PHRASES), singular, plural)
+        return f'<|ref|>{phrase}<|/ref|>' + ('.' if rng.random() < .7 else ''), phrase, None
+    several = int(rng.random() < .65)
+    return _typed(rng, _fill(_pick(rng, FIND_ALL if several else FIND_ONE), singular, plural)), None, several
+
+
+def _ask_untaught(rng):
+    singular, plural = nouns.draw(rng, TAUGHT)
+    u = rng.random()
+    if u < .15:
+        return _fill(_pick(rng, IS_THERE), singular, plural), is_there(())
+    if u < .3:
+        return _fill(_pick(rng, COUNT), singular, plural), unknown()
+    return _ask_for(rng, 'phrase' if u < .5 else 'find', singular, plural)[0], unknown()
+
+
 def ask(rng, scene, task):
-    """A question of a task, and its answer's pieces. Tasks: phrase, find, absent, count, is there,
+    """A question of a task, and its answer's pieces. Tasks: phrase, find, absent, untaught, count, is there,
     describe, ground."""
     if task in ('describe', 'ground'):
         question = _pick(rng, GROUND if task == 'ground' else DESCRIBE)
         return question, describe(scene, task == 'ground')
+    if task == 'untaught':
+        return _ask_untaught(rng)
     present = groups(scene)
     kind = _draw_kind(rng, present, task)
     if task == 'absent':
@@ -176,11 +206,7 @@ def ask(rng, scene, task):
         return _fill(_pick(rng, COUNT), singular, plural), count(kind, objects)
     if task == 'is there':
         return _fill(_pick(rng, IS_THERE), singular, plural), is_there(objects)
-    if task == 'phrase':
-        phrase = _fill(_pick(rng, PHRASES), singular, plural)
-        question = f'<|ref|>{phrase}<|/ref|>' + ('.' if rng.random() < .7 else '')
-    else:
-        several = int(rng.random() < .65)
+    question, phrase, several = _ask_for(rng, task, singular, plural)
+    if task == 'find':
         phrase = 'the ' + own[several]
-        question = _typed(rng, _fill(_pick(rng, FIND_ALL if several else FIND_ONE), singular, plural))
     return question, found(phrase, objects) if objects else absent(kind)
