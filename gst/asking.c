@@ -4,6 +4,7 @@
 #include "gstdsvl2meta.h"
 #include "picture.h"
 #include "prompts.h"
+#include <string.h>
 
 /* One prompt about one region: what the engine gives back with its answer. */
 typedef struct {
@@ -11,6 +12,7 @@ typedef struct {
   char *prompt;
   GstDsvl2Seen seen;
   guint region;
+  char **turns;  /* question, answer, question … that it goes on from */
   GString *text; /* so far, if anybody listens; the worker's */
   int n_tokens;
   Dsvl2Request *request; /* while it is open */
@@ -32,6 +34,8 @@ struct _Asking {
   gpointer owner;
   Courier *courier;
   guint64 ticket;
+  InferTemplate template;
+  guint frames, history; /* the properties */
 
   GMutex lock; /* of what follows; not held while anybody is called */
   guint n_open;
@@ -65,10 +69,13 @@ nth_region (const AskingFrame *frame, guint n)
 }
 
 Asking *
-asking_new (guint64 ticket, const AskingFrame *frame, const InferSettings *settings,
+asking_new (guint64 ticket, const AskingFrame *frame, const InferSettings *settings, History *history,
     const AskingFuncs *funcs, gpointer owner)
 {
   const GstClockTime pts = GST_BUFFER_PTS (frame->frame);
+  const guint n_earlier = frame->earlier != NULL ? frame->earlier->len : 0;
+  const GstClockTime first_pts =
+      n_earlier > 0 ? GST_BUFFER_PTS (g_ptr_array_index (frame->earlier, 0)) : pts;
   g_auto (GStrv) prompts = prompts_asked (settings);
   Asking *asking = g_new0 (Asking, 1);
 
@@ -77,6 +84,10 @@ asking_new (guint64 ticket, const AskingFrame *frame, const InferSettings *setti
   asking->funcs = *funcs;
   asking->owner = owner;
   asking->ticket = ticket;
+  asking->template = settings->prompt_template;
+  asking->frames = settings->frames;
+  asking->history = settings->history;
+  history_begin (history, prompts);
   asking->n_regions = count_regions (frame);
   asking->n_questions = g_strv_length (prompts) * asking->n_regions;
   asking->questions = g_new0 (Question, asking->n_questions);
@@ -94,7 +105,10 @@ asking_new (guint64 ticket, const AskingFrame *frame, const InferSettings *setti
       .running_time = gst_segment_to_running_time (frame->segment, GST_FORMAT_TIME, pts),
       .width = GST_VIDEO_INFO_WIDTH (frame->info),
       .height = GST_VIDEO_INFO_HEIGHT (frame->info),
-      .region = nth_region (frame, q->region) };
+      .region = nth_region (frame, q->region),
+      .n_frames = (int) n_earlier + 1,
+      .first_pts = first_pts };
+    q->turns = history_get (history, (guint) q->seen.prompt_index, q->region, asking->history);
   }
   return asking;
 }
@@ -113,6 +127,7 @@ asking_unref (Asking *asking)
     return;
   for (guint i = 0; i < asking->n_questions; i++) {
     g_free (asking->questions[i].prompt);
+    g_strfreev (asking->questions[i].turns);
     if (asking->questions[i].text != NULL)
       g_string_free (asking->questions[i].text, TRUE);
     g_clear_pointer (&asking->questions[i].result, gst_structure_free);
@@ -217,20 +232,48 @@ question_token (Dsvl2Request *request, int token_id, const char *text, gpointer 
 
 /* --- asking --- */
 
+/* A conversation that goes on from those turns. Free what it points to by freeing itself. */
+static GArray *
+messages_of (const char *system, char *const *turns, const char *question)
+{
+  GArray *messages = g_array_new (FALSE, FALSE, sizeof (Dsvl2Message));
+  const Dsvl2Message last = { DSVL2_ROLE_USER, question };
+
+  if (system != NULL && *system)
+    g_array_append_val (messages, ((Dsvl2Message){ DSVL2_ROLE_SYSTEM, system }));
+  for (; *turns != NULL; turns += 2) {
+    g_array_append_val (messages, ((Dsvl2Message){ DSVL2_ROLE_USER, turns[0] }));
+    g_array_append_val (messages, ((Dsvl2Message){ DSVL2_ROLE_ASSISTANT, turns[1] }));
+  }
+  return g_array_append_val (messages, last);
+}
+
+/* The last picture again for each mark of the text that a group of frames which ended early has none for. */
+static void
+fill_up (const Question *q, GPtrArray *shown, const char *text)
+{
+  const guint missing = q->asking->frames - MIN (q->asking->frames, (guint) q->seen.n_frames);
+  const guint n = MIN (shown->len + missing, prompts_count_marks (text));
+
+  while (shown->len < n)
+    g_ptr_array_add (shown, g_ptr_array_index (shown, shown->len - 1));
+}
+
 static Dsvl2Request *
-submit (Question *q, Dsvl2Engine *engine, const GPtrArray *pictures, const InferSettings *s,
-    GError **error)
+submit_turns (Question *q, Dsvl2Engine *engine, const GPtrArray *pictures, char *const *turns,
+    const InferSettings *s, GError **error)
 {
   g_autofree char *text = prompts_question (q->prompt, s->prompt_template, pictures->len);
-  const gboolean system = s->system_prompt != NULL && *s->system_prompt;
-  const Dsvl2Message messages[] = { { DSVL2_ROLE_SYSTEM, s->system_prompt },
-    { DSVL2_ROLE_USER, text } };
+  g_autoptr (GPtrArray) shown = g_ptr_array_sized_new (pictures->len);
+  g_autoptr (GArray) messages = messages_of (s->system_prompt, turns, text);
 
+  g_ptr_array_extend (shown, (GPtrArray *) pictures, NULL, NULL);
+  fill_up (q, shown, text);
   return dsvl2_engine_submit (engine,
-      &(Dsvl2Ask){ .messages = system ? messages : messages + 1,
-          .n_messages = system ? 2 : 1,
-          .pictures = (Dsvl2Picture *const *) pictures->pdata,
-          .n_pictures = (int) pictures->len,
+      &(Dsvl2Ask){ .messages = (const Dsvl2Message *) messages->data,
+          .n_messages = (int) messages->len,
+          .pictures = (Dsvl2Picture *const *) shown->pdata,
+          .n_pictures = (int) shown->len,
           .cropping = s->cropping,
           .max_tiles = s->max_tiles,
           .sampling = { .temperature = s->temperature,
@@ -245,6 +288,45 @@ submit (Question *q, Dsvl2Engine *engine, const GPtrArray *pictures, const Infer
           .done = question_done,
           .user_data = q },
       error);
+}
+
+/* The turns that may take part: a text has no more tokens than bytes, and half of the context is left to
+ * the pictures and the answer. */
+static char *const *
+turns_that_fit (Question *q, Dsvl2Engine *engine)
+{
+  const gsize room = dsvl2_model_get_context_length (dsvl2_engine_get_model (engine)) / 2;
+  guint first = g_strv_length (q->turns);
+  gsize size = 0;
+
+  for (; first > 0; first -= 2) {
+    size += strlen (q->turns[first - 1]) + strlen (q->turns[first - 2]);
+    if (size > room)
+      break;
+  }
+  return q->turns + first;
+}
+
+/* Where the context is too short for all turns the oldest are left out. */
+static Dsvl2Request *
+submit (Question *q, Dsvl2Engine *engine, const GPtrArray *pictures, const InferSettings *s,
+    GError **error)
+{
+  char *const *turns = turns_that_fit (q, engine);
+
+  for (;; turns += 2) {
+    g_autoptr (GError) failure = NULL;
+    Dsvl2Request *request;
+
+    q->seen.n_turns = (int) g_strv_length ((char **) turns) / 2;
+    request = submit_turns (q, engine, pictures, turns, s, &failure);
+    if (request != NULL)
+      return request;
+    if (*turns == NULL || !g_error_matches (failure, DSVL2_ERROR, DSVL2_ERROR_CONTEXT)) {
+      g_propagate_error (error, g_steal_pointer (&failure));
+      return NULL;
+    }
+  }
 }
 
 /* Keeps the request of a question so that it can be cancelled, unless it has ended by now. */
@@ -277,20 +359,31 @@ ask (Question *q, Dsvl2Engine *engine, const GPtrArray *pictures, const GError *
     end_question (q, NULL, NULL, pictures != NULL ? error : no_pictures);
 }
 
-/* What is shown with each question about a region: references, then the frame. */
+static gboolean
+show (GPtrArray *pictures, GstBuffer *frame, const GstVideoInfo *info, const GstVideoRectangle *region,
+    GError **error)
+{
+  Dsvl2Picture *picture = gst_dsvl2_picture_new (frame, info, region, error);
+
+  if (picture != NULL)
+    g_ptr_array_add (pictures, picture);
+  return picture != NULL;
+}
+
+/* What is shown with each question about a region: references, then the frames. */
 static GPtrArray *
 pictures_of (const AskingFrame *frame, const GstVideoRectangle *region, GError **error)
 {
   g_autoptr (GPtrArray) pictures =
       g_ptr_array_new_with_free_func ((GDestroyNotify) dsvl2_picture_unref);
-  Dsvl2Picture *picture;
 
   for (guint i = 0; frame->references != NULL && i < frame->references->len; i++)
     g_ptr_array_add (pictures, dsvl2_picture_ref (g_ptr_array_index (frame->references, i)));
-  picture = gst_dsvl2_picture_new (frame->frame, frame->info, region, error);
-  if (picture == NULL)
+  for (guint i = 0; frame->earlier != NULL && i < frame->earlier->len; i++)
+    if (!show (pictures, g_ptr_array_index (frame->earlier, i), frame->info, region, error))
+      return NULL;
+  if (!show (pictures, frame->frame, frame->info, region, error))
     return NULL;
-  g_ptr_array_add (pictures, picture);
   return g_steal_pointer (&pictures);
 }
 
@@ -357,6 +450,21 @@ asking_was_cancelled (Asking *asking)
   cancelled = asking->cancelled;
   g_mutex_unlock (&asking->lock);
   return cancelled;
+}
+
+void
+asking_remember (Asking *asking, History *history)
+{
+  if (asking->history == 0)
+    return;
+  for (guint i = 0; i < asking->n_questions; i++) {
+    const Question *q = &asking->questions[i];
+    g_autofree char *question = prompts_question (q->prompt, asking->template, 0);
+
+    if (q->result != NULL)
+      history_add (history, (guint) q->seen.prompt_index, q->region, question,
+          gst_structure_get_string (q->result, "text"), asking->history);
+  }
 }
 
 GPtrArray *

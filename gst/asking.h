@@ -9,6 +9,7 @@
 
 #include <gst/video/video.h>
 #include "courier.h"
+#include "history.h"
 #include "inferprops.h"
 
 typedef struct _Asking Asking;
@@ -22,9 +23,11 @@ typedef struct {
   void (*ended) (gpointer owner, Asking *asking);
 } AskingFuncs;
 
-/* What is asked about: a frame, or regions of it, with the segment that its times are of. */
+/* What is asked about: a frame, or regions of it, with the segment that its times are of. Frames before it
+ * that are asked about together with it are shown in the same regions. */
 typedef struct {
   GstBuffer *frame;
+  const GPtrArray *earlier; /* GstBuffer of the same caps, oldest first; NULL: none */
   const GstVideoInfo *info;
   const GstSegment *segment;
   const GArray *regions; /* of GstVideoRectangle in pixels; NULL: one, the whole frame */
@@ -38,9 +41,10 @@ typedef struct {
   gint64 queue_us, vision_us, prefill_us, decode_us;
 } AskingSum;
 
-/* asking_new: not submitted yet. `ticket` is the caller's. Free with asking_unref (). */
+/* asking_new: not submitted yet; goes on from what is in `history`. `ticket` is the caller's. Free with
+ * asking_unref (). */
 Asking *asking_new (guint64 ticket, const AskingFrame *frame, const InferSettings *settings,
-    const AskingFuncs *funcs, gpointer owner);
+    History *history, const AskingFuncs *funcs, gpointer owner);
 Asking *asking_ref (Asking *asking);
 void asking_unref (Asking *asking);
 
@@ -58,6 +62,8 @@ gboolean asking_was_cancelled (Asking *asking);
 /* When it has ended: */
 /* The "dsvl2-result" structures; NULL where there is none. Free with g_ptr_array_unref (). */
 GPtrArray *asking_get_results (Asking *asking);
+/* Adds questions that were answered, and their answers, unless asking_get_results () came before. */
+void asking_remember (Asking *asking, History *history);
 const AskingSum *asking_get_sum (const Asking *asking);
 void asking_sum_add (AskingSum *sum, const AskingSum *more);
 

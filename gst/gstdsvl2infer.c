@@ -149,9 +149,9 @@ post_latency (GstDsvl2Infer *self)
   gst_element_post_message (GST_ELEMENT (self), gst_message_new_latency (GST_OBJECT (self)));
 }
 
-/* Settles whether the next frame may wait, and what makes it due. */
+/* Settles whether the next frame may wait, what makes it due, and with how many it is asked about. */
 static void
-settle (GstDsvl2Infer *self, HandoverSettings *handover, double *threshold)
+settle (GstDsvl2Infer *self, HandoverSettings *handover, double *threshold, guint *together)
 {
   gboolean unknown, sooner;
 
@@ -164,6 +164,7 @@ settle (GstDsvl2Infer *self, HandoverSettings *handover, double *threshold)
   GST_OBJECT_LOCK (self);
   *handover = infer_settings_handover (&self->settings, self->upstream == UPSTREAM_LIVE);
   *threshold = self->settings.change_threshold;
+  *together = self->settings.frames;
   self->live = handover->live;
   sooner = self->live && self->latency > 0;
   if (sooner)
@@ -174,28 +175,50 @@ settle (GstDsvl2Infer *self, HandoverSettings *handover, double *threshold)
 }
 
 static void
-accept_frame (GstDsvl2Infer *self, GstBuffer *frame)
+ask (GstDsvl2Infer *self, guint64 ticket, GstBuffer *frame)
 {
-  const GstSegment *segment = &GST_BASE_TRANSFORM (self)->segment;
   g_auto (InferSettings) settings = { NULL };
-  HandoverSettings handover;
-  HandoverDue due;
-  double threshold;
-  guint64 ticket;
 
-  settle (self, &handover, &threshold);
-  due = questions_judge (self->questions, frame, &handover);
-  due = gate_judge (&self->gate, due, threshold, frame, &self->info, NULL, segment);
-  ticket = questions_push (self->questions, frame, due);
-  if (ticket == 0)
-    return;
   GST_OBJECT_LOCK (self);
   infer_settings_copy (&settings, &self->settings);
   GST_OBJECT_UNLOCK (self);
   questions_ask (self->questions, ticket,
-      &(AskingFrame){
-          .frame = frame, .info = &self->info, .segment = segment, .references = self->references },
+      &(AskingFrame){ .frame = frame,
+          .info = &self->info,
+          .segment = &GST_BASE_TRANSFORM (self)->segment,
+          .references = self->references },
       &settings, g_signal_has_handler_pending (self, signals[SIGNAL_PARTIAL], 0, TRUE));
+}
+
+static void
+accept_frame (GstDsvl2Infer *self, GstBuffer *frame)
+{
+  const GstSegment *segment = &GST_BASE_TRANSFORM (self)->segment;
+  HandoverSettings handover;
+  HandoverDue due;
+  double threshold;
+  guint64 ticket;
+  guint together;
+
+  settle (self, &handover, &threshold, &together);
+  due = questions_judge (self->questions, frame, &handover);
+  due = gate_judge (&self->gate, due, threshold, frame, &self->info, NULL, segment);
+  ticket = questions_push (self->questions, frame, due, together);
+  if (ticket != 0)
+    ask (self, ticket, frame);
+}
+
+/* Asks about frames that were gathered, because none that follows belongs to them. */
+static void
+conclude (GstDsvl2Infer *self)
+{
+  GstBuffer *frame;
+  const guint64 ticket = questions_conclude (self->questions, &frame);
+
+  if (ticket == 0)
+    return;
+  ask (self, ticket, frame);
+  gst_buffer_unref (frame);
 }
 
 /* Frames of a live source that wait make the pipeline later than it was told. */
@@ -300,6 +323,7 @@ gst_dsvl2_infer_sink_event (GstBaseTransform *trans, GstEvent *event)
       questions_flush (self->questions, FALSE);
       break;
     case GST_EVENT_STREAM_START:
+      conclude (self);
       drain (self);
       questions_clear (self->questions);
       GST_OBJECT_LOCK (self);
@@ -307,8 +331,14 @@ gst_dsvl2_infer_sink_event (GstBaseTransform *trans, GstEvent *event)
       GST_OBJECT_UNLOCK (self);
       break;
     case GST_EVENT_SEGMENT:
+      conclude (self);
       drain (self);
       questions_clear (self->questions);
+      break;
+    case GST_EVENT_CAPS:
+    case GST_EVENT_EOS:
+      conclude (self);
+      drain (self);
       break;
     default:
       if (GST_EVENT_IS_SERIALIZED (event))

@@ -14,6 +14,9 @@
  *   width, height   int      size of that frame in pixels
  *   region-x, region-y, region-width, region-height
  *                   int      the region of it that was asked about, in pixels
+ *   frames          int      how many frames were asked about together, that one the last
+ *   first-pts       uint64   PTS of the first of them
+ *   turns           int      how many earlier questions and answers the question went on from
  *   fresh           boolean  true on one buffer only (and in the message): the answer is new here;
  *                            buffers after it carry the same answer as long as `hold` says
  *   finish          string   "stop": the model had no more to say; "length": max-new-tokens cut it off
@@ -59,6 +62,9 @@ typedef struct {
   GstClockTime pts, stream_time, running_time;
   int width, height;
   GstVideoRectangle region; /* in pixels, within the frame */
+  int n_frames;             /* that were asked about together, this one the last */
+  GstClockTime first_pts;   /* of the first of them */
+  int n_turns;              /* earlier questions and answers that the question went on from */
 } GstDsvl2Seen;
 
 /* gst_dsvl2_meta_register: makes "dsvl2-result" known as a custom meta without tags, so converters and
@@ -71,7 +77,7 @@ GstStructure *gst_dsvl2_result_to_structure (const Dsvl2Result *result, const Gs
 
 /* gst_dsvl2_partial_to_structure: an answer that is being written, as the `partial` signal of dsvl2infer has
  * it: `text` so far, which is valid UTF-8, how many `tokens` that are, and the fields from `prompt` to
- * `region-height` of the structure above. Free with gst_structure_free (). */
+ * `turns` of the structure above. Free with gst_structure_free (). */
 GstStructure *gst_dsvl2_partial_to_structure (const char *text, int n_tokens, const GstDsvl2Seen *seen);
 
 /* gst_dsvl2_meta_attach: puts a region of interest for each object and the custom meta on a writable

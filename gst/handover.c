@@ -21,6 +21,7 @@ struct _Handover {
 
   /* Sampling: the first frame is the origin; distances from it are positive either way. */
   gboolean started, demanded;
+  gboolean gathering;               /* frames were analysed that have no ticket yet */
   gboolean stale;                   /* the frame that was analysed last has no answer that would do */
   guint64 origin, distance, period; /* period: the interval that was served last */
   guint64 served;                   /* PTS of the last frame that was analysed */
@@ -73,6 +74,7 @@ forget_questions (Handover *h)
   if (h->live_ticket != 0)
     h->counts.dropped++;
   h->live_ticket = 0;
+  h->gathering = FALSE;
   h->stale = TRUE;
 }
 
@@ -83,7 +85,7 @@ handover_clear (Handover *h)
 
   forget_questions (h);
   while ((slot = g_queue_pop_head (&h->slots)) != NULL) {
-    h->free_frame (slot->frame);
+    g_clear_pointer (&slot->frame, h->free_frame);
     if (slot->answer != NULL)
       h->counts.dropped++;
     g_clear_pointer (&slot->answer, h->free_answer);
@@ -183,7 +185,7 @@ handover_judge (Handover *h, guint64 pts, guint64 duration)
 }
 
 /* The frame that was judged is analysed: the next one is due in another interval. */
-static guint64
+static void
 serve (Handover *h)
 {
   if (!h->started || h->origin == HANDOVER_NEVER) {
@@ -195,7 +197,6 @@ serve (Handover *h)
   h->served = h->pts;
   h->demanded = h->stale = FALSE;
   h->counts.analysed++;
-  return ++h->last_ticket;
 }
 
 guint64
@@ -205,12 +206,18 @@ handover_push (Handover *h, gpointer frame, HandoverDue due, guint64 now)
   guint64 ticket = 0;
 
   h->counts.frames++;
-  if (due == HANDOVER_DUE || due == HANDOVER_DUE_ANEW || due == HANDOVER_DEMANDED)
-    ticket = serve (h);
-  else if (due == HANDOVER_BUSY)
+  if (due == HANDOVER_DUE || due == HANDOVER_DUE_ANEW || due == HANDOVER_DEMANDED) {
+    serve (h);
+    ticket = ++h->last_ticket;
+    h->gathering = FALSE;
+  } else if (due == HANDOVER_GATHERED) {
+    serve (h);
+    h->gathering = TRUE;
+  } else if (due == HANDOVER_BUSY) {
     h->counts.skipped++;
-  else if (due == HANDOVER_UNCHANGED)
+  } else if (due == HANDOVER_UNCHANGED) {
     h->counts.unchanged++;
+  }
   *slot =
       (Slot){ .frame = frame, .pts = h->pts, .arrival = now, .unchanged = due == HANDOVER_UNCHANGED };
   if (!h->settings.live) {
@@ -221,6 +228,24 @@ handover_push (Handover *h, gpointer frame, HandoverDue due, guint64 now)
   }
   g_queue_push_tail (&h->slots, slot);
   return ticket;
+}
+
+guint64
+handover_conclude (Handover *h)
+{
+  Slot *slot = g_queue_peek_tail (&h->slots);
+
+  if (!h->gathering || h->settings.live) {
+    h->gathering = FALSE;
+    return 0;
+  }
+  h->gathering = FALSE;
+  if (slot == NULL) {
+    slot = g_new0 (Slot, 1);
+    slot->pts = h->pts;
+    g_queue_push_tail (&h->slots, slot);
+  }
+  return slot->ticket = ++h->last_ticket;
 }
 
 static Slot *
@@ -313,6 +338,8 @@ handover_pop (Handover *h, gboolean drain, guint64 now, HandoverOut *out)
   if (slot->ticket != 0 && !slot->answered)
     return drain || g_queue_get_length (&h->slots) > h->settings.max_queue ? HANDOVER_WAIT
                                                                            : HANDOVER_MORE;
+  if (h->gathering && !h->settings.live && !drain && g_queue_get_length (&h->slots) == 1)
+    return HANDOVER_MORE;
 
   g_queue_pop_head (&h->slots);
   if (slot->ticket != 0)

@@ -8,7 +8,9 @@
  *             skipped, and the first frame after the answer is due at once: the newest frame wins.
  *             An answer goes on the next frame that leaves.
  *   not live  A frame that is due is always analysed, and waits for its own answer. Frames behind it
- *             wait too, at most `max_queue` of them; beyond that the stream waits.
+ *             wait too, at most `max_queue` of them; beyond that the stream waits. While frames are
+ *             gathered to be analysed together, the newest frame waits for the next: if none comes, it
+ *             carries the answer to those that were gathered.
  *
  * A frame is due when it is the first, or the first of another interval since the first: intervals are
  * counted from there, so that the rate does not drift whatever the frame rate is. One that is nearer
@@ -52,6 +54,7 @@ typedef enum {
   HANDOVER_DUE,       /* it is to be analysed, unless the last answer would do for it */
   HANDOVER_DUE_ANEW,  /* it is to be analysed, and there is no answer that would do */
   HANDOVER_DEMANDED,  /* the same, because of handover_demand () */
+  HANDOVER_GATHERED,  /* the caller's: it was to be analysed, and is, together with frames to come */
   HANDOVER_UNCHANGED, /* the caller's: it was due, and looks like the last one that was analysed. That
                        * one's answer is then as new as if it was about this one */
 } HandoverDue;
@@ -89,16 +92,23 @@ void handover_renew (Handover *h);
  * one ended. */
 HandoverDue handover_judge (Handover *h, guint64 pts, guint64 duration);
 
-/* handover_push: takes the frame that was just judged. The caller may make DUE UNCHANGED, and anything PASS.
+/* handover_push: takes the frame that was just judged. The caller may make DUE UNCHANGED, what is
+ * to be analysed GATHERED, and anything PASS.
  * Returns the ticket of its analysis, to be given back with the answer, or 0: not to be analysed. */
 guint64 handover_push (Handover *h, gpointer frame, HandoverDue due, guint64 now);
+
+/* handover_conclude: no frame will be analysed together with those that were gathered.
+ * Returns the ticket of their analysis: its answer goes on the newest frame, or comes out of
+ * handover_pop () without a frame if none is here. 0 when live, and if none were gathered. */
+guint64 handover_conclude (Handover *h);
 
 /* handover_answer: takes the answer to a ticket, NULL when there is none.
  * Returns FALSE if nothing waits for it any more; it is freed then. */
 gboolean handover_answer (Handover *h, guint64 ticket, gpointer answer);
 
 /* handover_pop: the next frame that may leave. With `drain` none waits for frames that are still to
- * come. On HANDOVER_FRAME the caller owns out->frame. */
+ * come. On HANDOVER_FRAME the caller owns out->frame, which is NULL for an answer that no frame is left
+ * for. */
 HandoverNext handover_pop (Handover *h, gboolean drain, guint64 now, HandoverOut *out);
 
 /* handover_clear: forgets frames, answers, sampling and demands, as after a flush; counts stay. */

@@ -125,6 +125,18 @@ install_question (GObjectClass *c)
           "the "
           "first image shows in the second\": one a line, or separated by \";\" in a single line",
           NULL, BEFORE_START));
+  g_object_class_install_property (c, FIELD (frames),
+      g_param_spec_uint ("frames", "Frames",
+          "Frames that one question is about: as many as that are chosen one after another, and the "
+          "answer "
+          "goes on the last",
+          1, INFER_MAX_FRAMES, 1, ANY_TIME));
+  g_object_class_install_property (c, FIELD (history),
+      g_param_spec_uint ("history", "History",
+          "Earlier questions and answers that a question goes on from, as text without their frames; "
+          "each "
+          "frame that is chosen then waits for the answer to the one before (0: none)",
+          0, INFER_MAX_HISTORY, 0, ANY_TIME));
   g_object_class_install_property (c, FIELD (system_prompt),
       g_param_spec_string ("system-prompt", "System prompt",
           "Instructions that come before the prompt (unset: none)", NULL, ANY_TIME));

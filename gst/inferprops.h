@@ -10,6 +10,9 @@
 #include "dsvl2.h"
 #include "handover.h"
 
+/* Of one question: the engine takes 64 pictures. */
+enum { INFER_MAX_FRAMES = 32, INFER_MAX_HISTORY = 64 };
+
 typedef enum { INFER_MODE_AUTO, INFER_MODE_LIVE, INFER_MODE_OFFLINE } InferMode;
 
 typedef enum {
@@ -35,6 +38,7 @@ typedef struct {
   guint64 seed;
   gint priority;
   gint cropping, max_tiles; /* Dsvl2Cropping */
+  guint frames, history;
   /* of which frames: read for each frame */
   guint64 interval, min_interval, hold, max_age, text_span;
   gdouble change_threshold;

@@ -13,11 +13,14 @@ struct _Questions {
   QuestionsFuncs funcs;
   Dsvl2Engine *engine; /* of the streaming thread */
   Courier *courier;    /* while there is an engine */
+  GPtrArray
+      *gathered; /* GstBuffer: will be asked about with a frame to come; of the streaming thread */
 
   GMutex lock;        /* of all below; never held while the engine or the owner is called */
   GCond answered;     /* or ended without an answer */
   Handover *handover; /* answers are GPtrArray of GstStructure, in the order of the prompts */
   GPtrArray *open;    /* Asking */
+  History *history;
   gboolean flushing, live;
   GHashTable *failures; /* set of messages: told since all questions about a frame were answered */
   AskingSum sum;
@@ -40,6 +43,8 @@ questions_new (GObject *owner, const QuestionsFuncs *funcs)
   g_cond_init (&q->answered);
   q->handover = handover_new ((GDestroyNotify) gst_buffer_unref, (GDestroyNotify) g_ptr_array_unref);
   q->open = g_ptr_array_new_with_free_func (asking_drop);
+  q->history = history_new ();
+  q->gathered = g_ptr_array_new_with_free_func ((GDestroyNotify) gst_buffer_unref);
   q->failures = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   q->flushing = TRUE;
   return q;
@@ -50,6 +55,8 @@ questions_free (Questions *q)
 {
   handover_free (q->handover);
   g_ptr_array_unref (q->open);
+  history_free (q->history);
+  g_ptr_array_unref (q->gathered);
   g_hash_table_unref (q->failures);
   g_mutex_clear (&q->lock);
   g_cond_clear (&q->answered);
@@ -88,27 +95,33 @@ tell (Questions *q, const GPtrArray *answer)
     q->funcs.answered (q->owner, g_ptr_array_index (answer, i));
 }
 
-/* Gives the results, NULL if there are none, of a frame whose questions have ended to where the frame is.
- * Returns FALSE if nothing waits for them. With lock. */
-static gboolean
-settle (Questions *q, Asking *asking, GPtrArray *results)
+/* Gives the results, if there are any, of a frame whose questions have ended to where the frame is.
+ * Returns them if they are to be told now. With lock. */
+static GPtrArray *
+settle (Questions *q, Asking *asking)
 {
   const AskingSum *sum = asking_get_sum (asking);
+  GPtrArray *results;
 
   g_ptr_array_remove (q->open, asking);
   g_cond_broadcast (&q->answered);
-  if (asking_was_cancelled (asking)) { /* its frame is forgotten, or about to be */
-    g_clear_pointer (&results, g_ptr_array_unref);
-    return FALSE;
+  if (asking_was_cancelled (asking)) /* its frame is forgotten, or about to be */
+    return NULL;
+  asking_remember (asking, q->history);
+  results = asking_get_results (asking);
+  if (results != NULL)
+    g_ptr_array_ref (results);
+  if (handover_answer (q->handover, asking_get_ticket (asking), results)) {
+    asking_sum_add (&q->sum, sum);
+    if (sum->failed == 0)
+      g_hash_table_remove_all (q->failures);
+    else
+      handover_renew (q->handover);
+    if (q->live)
+      return results;
   }
-  if (!handover_answer (q->handover, asking_get_ticket (asking), results))
-    return FALSE;
-  asking_sum_add (&q->sum, sum);
-  if (sum->failed == 0)
-    g_hash_table_remove_all (q->failures);
-  else
-    handover_renew (q->handover);
-  return TRUE;
+  g_clear_pointer (&results, g_ptr_array_unref);
+  return NULL;
 }
 
 static void
@@ -116,14 +129,10 @@ frame_asked (gpointer questions, Asking *asking)
 {
   Questions *q = questions;
   GObject *owner = q->owner;
-  GPtrArray *results = asking_get_results (asking);
   g_autoptr (GPtrArray) news = NULL;
 
   g_mutex_lock (&q->lock);
-  if (results != NULL && q->live)
-    news = g_ptr_array_ref (results);
-  if (!settle (q, asking, results))
-    g_clear_pointer (&news, g_ptr_array_unref);
+  news = settle (q, asking);
   g_mutex_unlock (&q->lock);
   if (news != NULL)
     tell (q, news);
@@ -132,6 +141,14 @@ frame_asked (gpointer questions, Asking *asking)
 
 /* --- questions --- */
 
+/* What goes on from earlier answers is asked when these are there: the same ones every time. With lock. */
+static void
+wait_for_history (Questions *q)
+{
+  while (!q->live && !q->flushing && q->open->len > 0)
+    g_cond_wait (&q->answered, &q->lock);
+}
+
 void
 questions_ask (Questions *q, guint64 ticket, const AskingFrame *frame, const InferSettings *settings,
     gboolean partials)
@@ -139,17 +156,23 @@ questions_ask (Questions *q, guint64 ticket, const AskingFrame *frame, const Inf
   const AskingFuncs funcs = {
     .failed = question_failed, .partial = partials ? question_partial : NULL, .ended = frame_asked
   };
-  g_autoptr (Asking) asking = asking_new (ticket, frame, settings, &funcs, q);
+  AskingFrame together = *frame;
+  g_autoptr (Asking) asking = NULL;
   gboolean flushing;
 
+  together.earlier = q->gathered;
   g_object_ref (q->owner);
   g_mutex_lock (&q->lock);
+  if (settings->history > 0)
+    wait_for_history (q);
+  asking = asking_new (ticket, &together, settings, q->history, &funcs, q);
   g_ptr_array_add (q->open, asking_ref (asking));
   flushing = q->flushing;
   g_mutex_unlock (&q->lock);
   if (flushing)
     asking_cancel (asking);
-  asking_submit (asking, q->engine, q->courier, frame, settings);
+  asking_submit (asking, q->engine, q->courier, &together, settings);
+  g_ptr_array_set_size (q->gathered, 0);
 }
 
 static void
@@ -183,7 +206,9 @@ questions_clear (Questions *q)
 {
   g_mutex_lock (&q->lock);
   handover_clear (q->handover);
+  history_clear (q->history);
   g_mutex_unlock (&q->lock);
+  g_ptr_array_set_size (q->gathered, 0);
   cancel_all (q);
 }
 
@@ -226,19 +251,42 @@ questions_judge (Questions *q, GstBuffer *frame, const HandoverSettings *setting
   handover_configure (q->handover, settings);
   due = handover_judge (q->handover, GST_BUFFER_PTS (frame), GST_BUFFER_DURATION (frame));
   g_mutex_unlock (&q->lock);
-  if (other_mode)
+  if (other_mode) {
+    g_ptr_array_set_size (q->gathered, 0);
     cancel_all (q);
+  }
   return due;
 }
 
 guint64
-questions_push (Questions *q, GstBuffer *frame, HandoverDue due)
+questions_push (Questions *q, GstBuffer *frame, HandoverDue due, guint together)
+{
+  const gboolean chosen = due == HANDOVER_DUE || due == HANDOVER_DUE_ANEW || due == HANDOVER_DEMANDED;
+  guint64 ticket;
+
+  if (chosen && q->gathered->len + 1 < together) {
+    /* A copy shares the frame's memory and leaves it writable. */
+    g_ptr_array_add (q->gathered, gst_buffer_copy (frame));
+    due = HANDOVER_GATHERED;
+  }
+  g_mutex_lock (&q->lock);
+  ticket = handover_push (q->handover, frame, due, now ());
+  g_mutex_unlock (&q->lock);
+  return ticket;
+}
+
+guint64
+questions_conclude (Questions *q, GstBuffer **frame)
 {
   guint64 ticket;
 
   g_mutex_lock (&q->lock);
-  ticket = handover_push (q->handover, frame, due, now ());
+  ticket = handover_conclude (q->handover);
   g_mutex_unlock (&q->lock);
+  if (ticket != 0)
+    *frame = g_ptr_array_steal_index (q->gathered, q->gathered->len - 1);
+  else
+    g_ptr_array_set_size (q->gathered, 0);
   return ticket;
 }
 
@@ -283,12 +331,16 @@ questions_next (Questions *q, gboolean drain, const GstVideoInfo *info, Question
   *frame = (QuestionsFrame){ NULL };
   if (next != HANDOVER_FRAME)
     return next == HANDOVER_WAIT ? GST_FLOW_FLUSHING : GST_FLOW_OK;
+  if (answer != NULL && out.fresh && !q->live)
+    tell (q, answer);
+  if (out.frame == NULL) { /* an answer that no frame was left for */
+    g_clear_pointer (&answer, g_ptr_array_unref);
+    return questions_next (q, drain, info, frame);
+  }
   *frame = (QuestionsFrame){ out.frame, answer, out.fresh, out.until, out.delay };
   if (answer == NULL)
     return GST_FLOW_OK;
 
-  if (out.fresh && !q->live)
-    tell (q, answer);
   frame->buffer = gst_buffer_make_writable (frame->buffer);
   for (guint i = 0; i < answer->len; i++)
     gst_dsvl2_meta_attach (frame->buffer, info, g_ptr_array_index (answer, i), out.fresh);

@@ -41,14 +41,20 @@ void questions_clear (Questions *q);
 
 /* questions_judge: what is to be done with the frame that comes next, under these settings. */
 HandoverDue questions_judge (Questions *q, GstBuffer *frame, const HandoverSettings *settings);
-/* questions_push: takes the frame that was just judged; see handover_push ().
- * Returns a ticket if it is to be asked about, with questions_ask () before the next push; or 0. */
-guint64 questions_push (Questions *q, GstBuffer *frame, HandoverDue due);
+/* questions_push: takes the frame that was just judged; see handover_push (). So many frames are asked about
+ * together: those before the last are gathered.
+ * Returns a ticket if they are to be asked about, with questions_ask () before the next push; or 0. */
+guint64 questions_push (Questions *q, GstBuffer *frame, HandoverDue due, guint together);
+/* questions_conclude: no frame will be asked about together with those that were gathered.
+ * Returns a ticket if they are to be asked about, with questions_ask () and the newest of them, which
+ * `frame` is then; or 0. A live stream forgets them. */
+guint64 questions_conclude (Questions *q, GstBuffer **frame);
 /* questions_demand: the next frame is asked about; when live, once what is open is answered. */
 void questions_demand (Questions *q);
 /* questions_renew: what will be asked is not what was asked before. */
 void questions_renew (Questions *q);
-/* questions_ask: asks the engine each prompt about each region of the frame that was just pushed. Its
+/* questions_ask: asks the engine each prompt about each region of the frame that was just pushed,
+ * together with those that were gathered. When not live and with history it waits for earlier answers. Its
  * answer is there when all of these questions have ended. With `partials` the owner hears of each token. */
 void questions_ask (Questions *q, guint64 ticket, const AskingFrame *frame,
     const InferSettings *settings, gboolean partials);

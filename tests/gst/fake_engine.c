@@ -43,6 +43,7 @@ static struct {
   char *all_label;
   gboolean all;
   char *refusal;
+  int max_turns;    /* 0: any */
   guint n_requests; /* alive */
   guint n_cancelled, n_engines;
   int n_alive;
@@ -364,6 +365,8 @@ dsvl2_engine_submit (Dsvl2Engine *engine, const Dsvl2Ask *ask, GError **error)
   if (fake.refusal != NULL) {
     g_set_error_literal (error, DSVL2_ERROR, DSVL2_ERROR_PROMPT, fake.refusal);
     g_clear_pointer (&fake.refusal, g_free);
+  } else if (fake.max_turns > 0 && ask->n_messages / 2 > fake.max_turns) {
+    g_set_error (error, DSVL2_ERROR, DSVL2_ERROR_CONTEXT, "%d turns are too long", ask->n_messages / 2);
   } else {
     request = g_new0 (Dsvl2Request, 1);
     g_atomic_ref_count_init (&request->refs);
@@ -460,6 +463,7 @@ fake_reset (void)
   g_clear_pointer (&fake.refusal, g_free);
   g_clear_pointer (&fake.asks, g_ptr_array_unref);
   fake.n_cancelled = fake.n_engines = 0;
+  fake.max_turns = 0;
   g_mutex_unlock (&fake.lock);
 }
 
@@ -470,6 +474,14 @@ fake_answer_all (const char *label)
   fake.all = TRUE;
   g_free (fake.all_label);
   fake.all_label = g_strdup (label);
+  g_mutex_unlock (&fake.lock);
+}
+
+void
+fake_set_context (int turns)
+{
+  g_mutex_lock (&fake.lock);
+  fake.max_turns = turns;
   g_mutex_unlock (&fake.lock);
 }
 

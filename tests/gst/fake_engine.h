@@ -45,6 +45,8 @@ void fake_answer_nth (guint n, const char *text);
 void fake_refuse (const char *message);
 /* Waits until whoever asked has taken in all that was answered. */
 void fake_settle (void);
+/* From here on more turns than these before a question are too long for the context. */
+void fake_set_context (int turns);
 /* Waits until so many requests are open. */
 void fake_wait_open (guint n);
 guint fake_n_open (void);

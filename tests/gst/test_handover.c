@@ -9,10 +9,13 @@
  *          m40     the least interval is 40                     g40     an answer may be 40 old
  *          n       the next frame is to be analysed             r       another question from here on
  *          =40     a frame that looks like the last analysed one, if it may be that
+ *          (40     a frame that is to be gathered, if due       e       what was gathered is asked about
  * Record:  +40     the frame at 40 is analysed                  40      it goes on without an answer
  *          40=0*   it goes on with the answer about 0, new      40=0    the same answer again
  *          ?       the stream waits for an answer               !       an answer nobody waited for
- *          ~40     the frame at 40 was due, but is unchanged    ^40     analysed, because of n */
+ *          ~40     the frame at 40 was due, but is unchanged    ^40     analysed, because of n
+ *          (40     the frame at 40 is gathered                  +e      those are asked about: answer -2
+ *          none    an answer that no frame was left for         e       none were gathered */
 #include "handover.h"
 #include <string.h>
 
@@ -114,6 +117,15 @@ static const Case cases[] = {
       "+0 0=0* +40 +80 40=0 80=80* +120 120=80 ! 160=80" },
   { "is-live-no-more", TRUE, 0, ALWAYS, 0, "0 a 40 L 80 a a", "+0 0 +40 40=0* +80 ? ! ? 80=80*" },
 
+  { "gather", FALSE, 0, ALWAYS, 0, "(0 (40 80 a (120 d", "(0 (40 0 +80 40 ? 80=80* (120 120=80" },
+  { "gather-holds-the-newest", FALSE, 100, 0, 0, "(0 40 80 (100 140 200 a",
+      "(0 0 40 (100 80 100 +200 140 ? 200=200*" },
+  { "gather-ends-early", FALSE, 100, 0, 0, "(0 40 (100 140 e a d", "(0 0 (100 40 100 +e ? 140=-2*" },
+  { "gather-ends-without-a-frame", FALSE, 100, 0, 0, "(0 d e a (100 200",
+      "(0 0 +e ? none=-2* (100 +200 100 ?" },
+  { "gather-live", TRUE, 0, 0, 0, "(0 40 80 e a (120 e 160",
+      "(0 0 +40 40 80 e (120 120=40* e +160 160" },
+  { "gather-and-flush", FALSE, 0, 0, 0, "(0 c e 40 a", "(0 e +40 ? 40=40*" },
   { "no-pts-every-frame", FALSE, 0, 0, 0, "- a - a", "+-1 ? -1=-1* +-1 ? -1=-1*" },
   { "no-pts-interval", FALSE, 100, 0, 0, "- a - -", "+-1 ? -1=-1* -1 -1" },
   { "pts-by-duration", FALSE, 100, 0, 0, "0 a - - - a", "+0 ? 0=0* -1 -1 +-1 ? -1=-1*" },
@@ -153,7 +165,7 @@ typedef struct {
 } Run;
 
 static void
-push (Run *r, gint64 pts, gboolean looks_the_same)
+push (Run *r, gint64 pts, gboolean looks_the_same, gboolean gather)
 {
   HandoverDue due = handover_judge (r->policy, (guint64) pts, 40);
   guint64 ticket;
@@ -161,6 +173,10 @@ push (Run *r, gint64 pts, gboolean looks_the_same)
   if (due == HANDOVER_DUE && looks_the_same) {
     due = HANDOVER_UNCHANGED;
     g_string_append_printf (r->record, "~%" G_GINT64_FORMAT " ", pts);
+  }
+  if (gather && (due == HANDOVER_DUE || due == HANDOVER_DUE_ANEW)) {
+    due = HANDOVER_GATHERED;
+    g_string_append_printf (r->record, "(%" G_GINT64_FORMAT " ", pts);
   }
   ticket = handover_push (r->policy, number_new (pts), due, 0);
   if (ticket != 0) {
@@ -181,18 +197,34 @@ answer (Run *r, guint i, gboolean good)
 }
 
 static void
+conclude (Run *r)
+{
+  const guint64 ticket = handover_conclude (r->policy);
+
+  if (ticket == 0) {
+    g_string_append (r->record, "e ");
+    return;
+  }
+  g_array_append_val (r->open, ((Open){ ticket, -2 }));
+  g_string_append (r->record, "+e ");
+}
+
+static void
 pop_all (Run *r, gboolean drain)
 {
   HandoverOut out;
   HandoverNext next;
 
   while ((next = handover_pop (r->policy, drain, 0, &out)) == HANDOVER_FRAME) {
-    g_string_append_printf (r->record, "%" G_GINT64_FORMAT, *(gint64 *) out.frame);
+    if (out.frame != NULL)
+      g_string_append_printf (r->record, "%" G_GINT64_FORMAT, *(gint64 *) out.frame);
+    else
+      g_string_append (r->record, "none");
     if (out.answer != NULL)
       g_string_append_printf (r->record, "=%" G_GINT64_FORMAT "%s", *(gint64 *) out.answer,
           out.fresh ? "*" : "");
     g_string_append_c (r->record, ' ');
-    number_free (out.frame);
+    g_clear_pointer (&out.frame, number_free);
   }
   if (next == HANDOVER_WAIT)
     g_string_append (r->record, "? ");
@@ -237,16 +269,22 @@ step (Run *r, const char *what)
     case 'r':
       handover_renew (r->policy);
       break;
+    case 'e':
+      conclude (r);
+      break;
+    case '(':
+      push (r, g_ascii_strtoll (what + 1, NULL, 10), FALSE, TRUE);
+      break;
     case 'd':
       break;
     case '-':
-      push (r, -1, FALSE);
+      push (r, -1, FALSE, FALSE);
       break;
     case '=':
-      push (r, g_ascii_strtoll (what + 1, NULL, 10), TRUE);
+      push (r, g_ascii_strtoll (what + 1, NULL, 10), TRUE, FALSE);
       break;
     default:
-      push (r, g_ascii_strtoll (what, NULL, 10), FALSE);
+      push (r, g_ascii_strtoll (what, NULL, 10), FALSE, FALSE);
   }
   pop_all (r, *what == 'd');
 }

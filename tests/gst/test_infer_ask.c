@@ -316,6 +316,223 @@ test_reference_errors (void)
   remove_pictures (folder);
 }
 
+/* --- frames together --- */
+
+/* Results on a buffer: "frames first-last" in ms. */
+static char *
+shown_on (GstBuffer *buffer)
+{
+  const GstStructure *s = test_result (buffer);
+  int frames = 0;
+
+  if (s == NULL)
+    return g_strdup ("-");
+  g_assert_true (gst_structure_get_int (s, "frames", &frames));
+  return g_strdup_printf ("%d:%d-%d", frames, (int) (test_uint64 (s, "first-pts") / GST_MSECOND),
+      (int) (test_uint64 (s, "seen-pts") / GST_MSECOND));
+}
+
+static void
+test_frames (void)
+{
+  static const struct {
+    const char *properties;
+    int n; /* frames, 40 ms apart */
+    const char *results;
+  } cases[] = {
+    { "frames=1", 3, "1:0-0 1:40-40 1:80-80" },
+    { "frames=2", 4, "- 2:0-40 - 2:80-120" },
+    { "frames=3 hold=0", 7, "- - 3:0-80 - - 3:120-200 1:240-240" },
+    { "frames=3", 2, "- 2:0-40" },
+    { "frames=2 interval=80000000 hold=0", 8, "- - 2:0-80 - - - 2:160-240 -" },
+    { "frames=2 interval=80000000 hold=0", 6, "- - 2:0-80 - - 1:160-160" },
+    { "frames=2 max-queue=9 hold=0", 5, "- 2:0-40 - 2:80-120 1:160-160" },
+    { "frames=32", 5, "- - - - 5:0-160" },
+  };
+  const GstVideoInfo info = test_info ("I420", 64, 48);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autofree char *properties = g_strconcat ("hold=0 ", cases[i].properties, NULL);
+    GstHarness *h = test_infer_new (properties, FALSE, &info);
+    GString *results = g_string_new (NULL);
+
+    fake_answer_all (NULL);
+    for (int k = 0; k < cases[i].n; k++)
+      FLOWS (h, test_frame_new (&info, 40 * k, (guint32) k));
+    g_assert_true (gst_harness_push_event (h, gst_event_new_eos ()));
+    for (int k = 0; k < cases[i].n; k++) {
+      GstBuffer *out = gst_harness_pull (h);
+      g_autofree char *shown = shown_on (out);
+
+      g_assert_cmpuint (GST_BUFFER_PTS (out), ==, (guint64) (40 * k) * GST_MSECOND);
+      g_string_append_printf (results, "%s%s", k > 0 ? " " : "", shown);
+      gst_buffer_unref (out);
+    }
+    g_test_message ("%s, %d frames: %s", cases[i].properties, cases[i].n, results->str);
+    g_assert_cmpstr (results->str, ==, cases[i].results);
+    g_string_free (results, TRUE);
+    test_infer_end (h);
+  }
+}
+
+/* A question shows the frames in their order; marks that a group which ends early has no frame for show
+ * its last frame again. */
+static void
+test_frames_of_question (void)
+{
+  const GstVideoInfo info = test_info ("GRAY8", 64, 48);
+  GstHarness *h =
+      test_infer_new ("frames=3 prompt-template=plain prompt=<image><image><image>", FALSE, &info);
+
+  fake_answer_all (NULL);
+  for (int k = 0; k < 5; k++)
+    FLOWS (h, test_frame_new (&info, 40 * k, 1));
+  g_assert_cmpuint (fake_n_asked (), ==, 1);
+  g_assert_cmpint (fake_last_ask ()->n_pictures, ==, 3);
+  for (int k = 0; k < 3; k++) /* a frame that goes on is written to without the engine seeing it */
+    g_assert_true (fake_last_ask ()->frames[k].plane[0] !=
+                   fake_last_ask ()->frames[(k + 1) % 3].plane[0]);
+  g_assert_true (gst_harness_push_event (h, gst_event_new_eos ()));
+  g_assert_cmpuint (fake_n_asked (), ==, 2);
+  g_assert_cmpint (fake_last_ask ()->n_pictures, ==, 3);
+  g_assert_true (fake_last_ask ()->pictures[0] != fake_last_ask ()->pictures[1]);
+  g_assert_true (fake_last_ask ()->pictures[1] == fake_last_ask ()->pictures[2]);
+  test_infer_end (h);
+}
+
+/* A flush forgets what was gathered; an event that comes between takes no answer away. */
+static void
+test_frames_and_events (void)
+{
+  const GstVideoInfo info = test_info ("I420", 64, 48);
+  GstHarness *h = test_infer_new ("frames=2", FALSE, &info);
+  g_autoptr (GstBus) bus = test_bus_new (h);
+  GstSegment segment;
+  GstMessage *message;
+
+  fake_answer_all (NULL);
+  FLOWS (h, test_frame_new (&info, 0, 1));
+  g_assert_true (gst_harness_push_event (h, gst_event_new_flush_start ()));
+  g_assert_true (gst_harness_push_event (h, gst_event_new_flush_stop (TRUE)));
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  g_assert_true (gst_harness_push_event (h, gst_event_new_segment (&segment)));
+  FLOWS (h, test_frame_new (&info, 40, 1));
+  g_assert_cmpuint (fake_n_asked (), ==, 0);
+  g_assert_true (gst_harness_push_event (h, gst_event_new_gap (80 * GST_MSECOND, 0)));
+  g_assert_cmpuint (gst_harness_buffers_received (h), ==, 1); /* before the gap, as it came */
+  g_assert_true (gst_harness_push_event (h, gst_event_new_eos ()));
+  message = test_message (bus, GST_MESSAGE_ELEMENT); /* no frame is left to carry it */
+  g_assert_cmpuint (test_uint64 (gst_message_get_structure (message), "seen-pts"), ==,
+      40 * GST_MSECOND);
+  gst_message_unref (message);
+  g_assert_cmpuint (test_stat (h, "answered"), ==, 1);
+  test_infer_end (h);
+}
+
+static void
+test_frames_live (void)
+{
+  const GstVideoInfo info = test_info ("I420", 64, 48);
+  GstHarness *h = test_infer_new ("frames=2", TRUE, &info);
+
+  for (int k = 0; k < 5; k++) {
+    gst_buffer_unref (gst_harness_push_and_pull (h, test_frame_new (&info, 40 * k, 1)));
+    g_assert_cmpuint (fake_n_asked (), ==, k >= 1);
+  }
+  fake_answer ("two", NULL, 0);
+  gst_buffer_unref (gst_harness_push_and_pull (h, test_frame_new (&info, 200, 1)));
+  g_assert_true (gst_harness_push_event (h, gst_event_new_eos ()));
+  g_assert_cmpuint (fake_n_asked (), ==, 1);
+  test_infer_end (h);
+}
+
+/* --- history --- */
+
+/* The conversation of a request: "U:text A:text …". */
+static char *
+conversation (const FakeAsk *asked)
+{
+  GString *all = g_string_new (NULL);
+
+  for (int i = 0; i < asked->n_messages; i++)
+    g_string_append_printf (all, "%s%c:%s", i > 0 ? " " : "", "SUA"[asked->roles[i]],
+        asked -> texts[i]);
+  return g_string_free (all, FALSE);
+}
+
+static void
+test_history (void)
+{
+  static const struct {
+    const char *properties;
+    const char *last; /* conversation of the fourth frame */
+    int turns;
+  } cases[] = {
+    { "history=0", "U:<image>\np", 0 },
+    { "history=1", "U:p A:3 U:<image>\np", 1 },
+    { "history=2 max-queue=9", "U:p A:2 U:p A:3 U:<image>\np", 2 },
+    { "history=9 system-prompt=s", "S:s U:p A:1 U:p A:2 U:p A:3 U:<image>\np", 3 },
+  };
+  const GstVideoInfo info = test_info ("I420", 64, 48);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autofree char *properties =
+        g_strconcat ("prompt=p prompt-template=plain ", cases[i].properties, NULL);
+    GstHarness *h = test_infer_new (properties, FALSE, &info);
+    g_autofree char *last = NULL;
+
+    for (int k = 1; k <= 4; k++) {
+      g_autofree char *text = g_strdup_printf ("<image>%d", k);
+      TestCall *push = test_push_begin (h, test_frame_new (&info, 40 * k, 1));
+
+      fake_answer (text, NULL, 0);
+      g_assert_cmpint (test_push_end (push), ==, GST_FLOW_OK);
+    }
+    last = conversation (fake_last_ask ());
+    g_test_message ("%s: %s", cases[i].properties, last);
+    g_assert_cmpstr (last, ==, cases[i].last);
+    test_infer_end (h);
+  }
+}
+
+/* Another prompt and a flush begin anew; each prompt has its own; a context that is full drops the oldest. */
+static void
+test_history_begins_anew (void)
+{
+  const GstVideoInfo info = test_info ("I420", 64, 48);
+  GstHarness *h = test_infer_new ("prompts=a;b history=4 prompt-template=plain", FALSE, &info);
+  g_autofree char *both = NULL, *other = NULL, *flushed = NULL, *full = NULL;
+  GstSegment segment;
+
+  fake_answer_all (NULL);
+  for (int k = 0; k < 2; k++)
+    FLOWS (h, test_frame_new (&info, 40 * k, 1));
+  both = conversation (fake_last_ask ());
+  g_assert_cmpstr (both, ==, "U:b A:all of it U:<image>\nb");
+
+  gst_harness_set (h, "dsvl2infer", "prompts", "c", NULL);
+  FLOWS (h, test_frame_new (&info, 80, 1));
+  other = conversation (fake_last_ask ());
+  g_assert_cmpstr (other, ==, "U:<image>\nc");
+
+  for (int k = 3; k < 6; k++)
+    FLOWS (h, test_frame_new (&info, 40 * k, 1));
+  fake_set_context (2); /* turns */
+  FLOWS (h, test_frame_new (&info, 240, 1));
+  full = conversation (fake_last_ask ());
+  g_assert_cmpstr (full, ==, "U:c A:all of it U:c A:all of it U:<image>\nc");
+  g_assert_cmpuint (test_stat (h, "failed"), ==, 0);
+
+  g_assert_true (gst_harness_push_event (h, gst_event_new_flush_start ()));
+  g_assert_true (gst_harness_push_event (h, gst_event_new_flush_stop (TRUE)));
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  g_assert_true (gst_harness_push_event (h, gst_event_new_segment (&segment)));
+  FLOWS (h, test_frame_new (&info, 0, 1));
+  flushed = conversation (fake_last_ask ());
+  g_assert_cmpstr (flushed, ==, "U:<image>\nc");
+  test_infer_end (h);
+}
+
 /* --- signals --- */
 
 /* What a signal said, a line each: "pts prompt: text". */
@@ -406,6 +623,12 @@ main (int argc, char **argv)
   g_test_add_func ("/ask/questions", test_questions);
   g_test_add_func ("/ask/references", test_references);
   g_test_add_func ("/ask/references/errors", test_reference_errors);
+  g_test_add_func ("/ask/frames", test_frames);
+  g_test_add_func ("/ask/frames/question", test_frames_of_question);
+  g_test_add_func ("/ask/frames/events", test_frames_and_events);
+  g_test_add_func ("/ask/frames/live", test_frames_live);
+  g_test_add_func ("/ask/history", test_history);
+  g_test_add_func ("/ask/history/begins-anew", test_history_begins_anew);
   g_test_add_func ("/ask/signals/result", test_result_signal);
   g_test_add_func ("/ask/signals/partial", test_partial_signal);
   return test_run ();

@@ -20,7 +20,7 @@ SOURCE = f'videotestsrc num-buffers={FRAMES} pattern=ball ! video/x-raw,format=I
 FIELDS = {
     'text': str, 'caption': str, 'prompt': str, 'prompt-index': int, 'seen-pts': int, 'stream-time': int,
     'running-time': int, 'width': int, 'height': int, 'region-x': int, 'region-y': int,
-    'region-width': int, 'region-height': int, 'fresh': bool, 'finish': str, 'tokens': int,
+    'region-width': int, 'region-height': int, 'frames': int, 'first-pts': int, 'turns': int, 'fresh': bool, 'finish': str, 'tokens': int,
     'prompt-tokens': int, 'cached-tokens': int, 'tiles': int, 'queue-us': int, 'vision-us': int,
     'prefill-us': int, 'decode-us': int, 'n-objects': int,
 }
@@ -113,6 +113,15 @@ class Test(unittest.TestCase):
         self.check_result(p.messages[1], 'What is it?', 1)
         self.assertEqual(p.last.get_value('prompt'), 'What is it?')
         self.assertEqual([m.get_value('tiles') for m in p.messages[1::2]], [0] * FRAMES)
+
+    def test_history(self):
+        p = Pipeline('history=2 prompt="What is it?"')
+        self.assertEqual([m.get_value('turns') for m in p.messages], [0, 1, 2])
+
+    def test_frames(self):
+        p = Pipeline('frames=2')
+        self.assertEqual([m.get_value('frames') for m in p.messages], [2, 1])
+        self.assertEqual([meta is not None for pts, meta in p.metas], [False, True, True])
 
     def test_stats(self):
         p = Pipeline('prompts="a;b"')
