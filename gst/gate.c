@@ -1,6 +1,7 @@
 /* dsvl2: whether a frame that is due is worth an analysis
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "gate.h"
+#include "rawframe.h"
 #include <stdlib.h>
 
 enum {
@@ -134,13 +135,16 @@ shows_something (GstBuffer *frame, const GstSegment *segment)
 static gboolean
 look_at (GateLook *look, GstBuffer *buffer, const GstVideoInfo *info, const GstVideoRectangle *region)
 {
-  GstVideoFrame frame;
+  const GstVideoRectangle all = { 0, 0, GST_VIDEO_INFO_WIDTH (info), GST_VIDEO_INFO_HEIGHT (info) };
+  GstVideoRectangle place;
+  RawFrame raw;
   gboolean seen;
 
-  if (!gst_video_frame_map (&frame, info, buffer, GST_MAP_READ | GST_VIDEO_FRAME_MAP_FLAG_NO_REF))
+  if (!raw_frame_map (&raw, buffer, info, GST_MAP_READ))
     return FALSE;
-  seen = gate_look (look, &frame, region);
-  gst_video_frame_unmap (&frame);
+  place = raw_frame_place (&raw, info, region != NULL ? region : &all);
+  seen = gate_look (look, &raw.frame, &place);
+  raw_frame_unmap (&raw);
   return seen;
 }
 

@@ -406,7 +406,19 @@ gst_dsvl2_infer_query (GstBaseTransform *trans, GstPadDirection direction, GstQu
 static gboolean
 gst_dsvl2_infer_set_caps (GstBaseTransform *trans, GstCaps *incaps, GstCaps *outcaps)
 {
-  return gst_video_info_from_caps (&GST_DSVL2_INFER (trans)->info, incaps);
+  GstDsvl2Infer *self = GST_DSVL2_INFER (trans);
+
+  if (!gst_video_info_from_caps (&self->info, incaps))
+    return FALSE;
+  if (GST_VIDEO_INFO_INTERLACE_MODE (&self->info) == GST_VIDEO_INTERLACE_MODE_FIELDS) {
+    GST_ELEMENT_ERROR (self, STREAM, FORMAT,
+        ("Frames whose two fields are stored apart (interlace-mode=fields) cannot be read: put "
+         "deinterlace "
+         "in front"),
+        ("%" GST_PTR_FORMAT, incaps));
+    return FALSE;
+  }
+  return TRUE;
 }
 
 /* --- states --- */

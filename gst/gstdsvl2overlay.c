@@ -31,6 +31,7 @@
 #include "draw.h"
 #include "gstdsvl2meta.h"
 #include "pieces.h"
+#include "rawframe.h"
 #include "settings.h"
 
 GST_DEBUG_CATEGORY_STATIC (gst_dsvl2_overlay_debug);
@@ -339,24 +340,17 @@ attach (GstBuffer *buffer, GstVideoOverlayComposition *picture)
   meta->overlay = both;
 }
 
+/* Metadata counts from the corner of the part that is seen. */
 static gboolean
 blend (GstDsvl2Overlay *self, GstBuffer *buffer)
 {
-  const GstVideoCropMeta *crop = gst_buffer_get_video_crop_meta (buffer);
-  int dx = 0, dy = 0;
   gboolean drawn;
-  GstVideoFrame frame;
+  RawFrame raw;
 
-  /* The caps say how large the part is that is seen, and metadata counts from its corner. */
-  if (crop != NULL && (int) crop->width == GST_VIDEO_INFO_WIDTH (&self->info) &&
-      (int) crop->height == GST_VIDEO_INFO_HEIGHT (&self->info)) {
-    dx = (int) crop->x;
-    dy = (int) crop->y;
-  }
-  if (!gst_video_frame_map (&frame, &self->info, buffer, GST_MAP_READWRITE))
+  if (!raw_frame_map (&raw, buffer, &self->info, GST_MAP_READWRITE))
     return FALSE;
-  drawn = pieces_blend (self->picture, dx, dy, &frame);
-  gst_video_frame_unmap (&frame);
+  drawn = pieces_blend (self->picture, raw.seen.x, raw.seen.y, &raw.frame);
+  raw_frame_unmap (&raw);
   return drawn;
 }
 

@@ -1,6 +1,7 @@
 /* dsvl2: a buffer of raw video as a picture of the engine, pixels in place
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "picture.h"
+#include "rawframe.h"
 
 static const struct {
   GstVideoFormat gst;
@@ -45,6 +46,7 @@ matrix_of (const GstVideoColorimetry *c)
 {
   switch (c->matrix) {
     case GST_VIDEO_COLOR_MATRIX_BT709:
+    case GST_VIDEO_COLOR_MATRIX_SMPTE240M: /* within a hundredth */
       return DSVL2_MATRIX_BT709;
     case GST_VIDEO_COLOR_MATRIX_BT2020:
       return DSVL2_MATRIX_BT2020;
@@ -53,20 +55,13 @@ matrix_of (const GstVideoColorimetry *c)
   }
 }
 
-/* A mapped frame and the buffer that it is of. */
-typedef struct {
-  GstVideoFrame frame;
-  GstBuffer *buffer;
-} Mapped;
-
 static void
 mapped_free (gpointer data)
 {
-  Mapped *m = data;
+  RawFrame *raw = data;
 
-  gst_video_frame_unmap (&m->frame);
-  gst_buffer_unref (m->buffer);
-  g_free (m);
+  raw_frame_unmap (raw);
+  g_free (raw);
 }
 
 /* A stretch of a side: its begin goes to a multiple of 2^shift, both ends into 0 … size. */
@@ -79,66 +74,105 @@ align_side (gint *begin, gint *length, int size, guint shift)
   *length = (gint) end - *begin;
 }
 
+static void
+subsampling (const GstVideoInfo *info, guint *shift_x, guint *shift_y)
+{
+  *shift_x = *shift_y = 0;
+  for (guint i = 0; i < GST_VIDEO_INFO_N_COMPONENTS (info); i++) {
+    *shift_x = MAX (*shift_x, GST_VIDEO_FORMAT_INFO_W_SUB (info->finfo, i));
+    *shift_y = MAX (*shift_y, GST_VIDEO_FORMAT_INFO_H_SUB (info->finfo, i));
+  }
+}
+
 void
 gst_dsvl2_picture_align (const GstVideoInfo *info, GstVideoRectangle *region)
 {
-  guint shift_x = 0, shift_y = 0;
+  guint shift_x, shift_y;
 
-  for (guint i = 0; i < GST_VIDEO_INFO_N_COMPONENTS (info); i++) {
-    shift_x = MAX (shift_x, GST_VIDEO_FORMAT_INFO_W_SUB (info->finfo, i));
-    shift_y = MAX (shift_y, GST_VIDEO_FORMAT_INFO_H_SUB (info->finfo, i));
-  }
+  subsampling (info, &shift_x, &shift_y);
   align_side (&region->x, &region->w, GST_VIDEO_INFO_WIDTH (info), shift_x);
   align_side (&region->y, &region->h, GST_VIDEO_INFO_HEIGHT (info), shift_y);
 }
 
-/* The byte of a mapped plane where the region begins. */
+/* Where a crop begins between samples of chroma, the first column or row is left out, because its sample is
+ * of the outside too; where there is but one, the sample counts. */
+static void
+begin_on_sample (gint *begin, gint *length, guint shift)
+{
+  const gint over = *begin & ((1 << shift) - 1), skip = over > 0 ? (1 << shift) - over : 0;
+
+  if (*length > skip) {
+    *begin += skip;
+    *length -= skip;
+  } else {
+    *begin -= over;
+    *length += over;
+  }
+}
+
+/* The byte of a mapped plane where a rectangle begins. */
 static const guint8 *
-plane_at (const GstVideoFrame *frame, guint plane, const GstVideoRectangle *region)
+plane_at (const GstVideoFrame *frame, guint plane, const GstVideoRectangle *r)
 {
   const GstVideoFormatInfo *f = frame->info.finfo;
   gint component[GST_VIDEO_MAX_COMPONENTS];
   gssize x, y;
 
   gst_video_format_info_component (f, plane, component);
-  x = region->x >> GST_VIDEO_FORMAT_INFO_W_SUB (f, component[0]);
-  y = region->y >> GST_VIDEO_FORMAT_INFO_H_SUB (f, component[0]);
+  x = r->x >> GST_VIDEO_FORMAT_INFO_W_SUB (f, component[0]);
+  y = r->y >> GST_VIDEO_FORMAT_INFO_H_SUB (f, component[0]);
   return (const guint8 *) GST_VIDEO_FRAME_PLANE_DATA (frame, plane) +
          y * GST_VIDEO_FRAME_PLANE_STRIDE (frame, plane) +
          x * GST_VIDEO_FORMAT_INFO_PSTRIDE (f, component[0]);
+}
+
+/* A region of a mapped frame as the engine has it. */
+static Dsvl2Frame
+describe (const RawFrame *raw, const GstVideoInfo *info, Dsvl2Format format,
+    const GstVideoRectangle *region)
+{
+  GstVideoRectangle r = raw_frame_place (raw, info, region);
+  Dsvl2Frame f = { .format = format,
+    .matrix = matrix_of (&info->colorimetry),
+    .full_range = info->colorimetry.range == GST_VIDEO_COLOR_RANGE_0_255 };
+  guint shift_x, shift_y;
+
+  subsampling (info, &shift_x, &shift_y);
+  begin_on_sample (&r.x, &r.w, shift_x);
+  begin_on_sample (&r.y, &r.h, shift_y);
+  f.width = r.w;
+  f.height = r.h;
+  for (guint i = 0; i < GST_VIDEO_FRAME_N_PLANES (&raw->frame) && i < G_N_ELEMENTS (f.plane); i++) {
+    f.plane[i] = plane_at (&raw->frame, i, &r);
+    f.stride[i] = GST_VIDEO_FRAME_PLANE_STRIDE (&raw->frame, i);
+  }
+  return f;
 }
 
 Dsvl2Picture *
 gst_dsvl2_picture_new (GstBuffer *buffer, const GstVideoInfo *info, const GstVideoRectangle *region,
     GError **error)
 {
-  Mapped *m = g_new0 (Mapped, 1);
-  Dsvl2Frame f = { .width = region->w,
-    .height = region->h,
-    .matrix = matrix_of (&info->colorimetry),
-    .full_range = info->colorimetry.range == GST_VIDEO_COLOR_RANGE_0_255 };
-  Dsvl2Picture *picture;
-
   /* A reference would make the buffer read-only for the rest of the pipeline; a copy shares its memory
    * and leaves it writable. */
-  m->buffer = gst_buffer_copy (buffer);
-  if (!find_format (GST_VIDEO_INFO_FORMAT (info), &f.format) ||
-      !gst_video_frame_map (&m->frame, info, m->buffer,
-          GST_MAP_READ | GST_VIDEO_FRAME_MAP_FLAG_NO_REF)) {
+  g_autoptr (GstBuffer) shared = gst_buffer_copy (buffer);
+  RawFrame *raw = g_new0 (RawFrame, 1);
+  Dsvl2Format format;
+  Dsvl2Picture *picture;
+  Dsvl2Frame f;
+
+  if (!find_format (GST_VIDEO_INFO_FORMAT (info), &format) ||
+      !raw_frame_map (raw, shared, info, GST_MAP_READ)) {
     g_set_error (error, DSVL2_ERROR, DSVL2_ERROR_PICTURE,
         "A %s buffer of %" G_GSIZE_FORMAT " bytes cannot be read as a frame of %d×%d",
         gst_video_format_to_string (GST_VIDEO_INFO_FORMAT (info)), gst_buffer_get_size (buffer),
         GST_VIDEO_INFO_WIDTH (info), GST_VIDEO_INFO_HEIGHT (info));
-    gst_buffer_unref (m->buffer);
-    g_free (m);
+    g_free (raw);
     return NULL;
   }
-  for (guint i = 0; i < GST_VIDEO_FRAME_N_PLANES (&m->frame) && i < G_N_ELEMENTS (f.plane); i++) {
-    f.plane[i] = plane_at (&m->frame, i, region);
-    f.stride[i] = GST_VIDEO_FRAME_PLANE_STRIDE (&m->frame, i);
-  }
-  picture = dsvl2_picture_new (&f, mapped_free, m, error);
+  f = describe (raw, info, format, region);
+  picture = dsvl2_picture_new (&f, mapped_free, raw, error);
   if (picture == NULL)
-    mapped_free (m);
+    mapped_free (raw);
   return picture;
 }

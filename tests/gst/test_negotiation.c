@@ -1,0 +1,228 @@
+/* dsvl2: which caps and memory dsvl2infer takes, and what it does with frames that are not what they say
+ * SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fake_engine.h"
+#include "harness.h"
+#include <string.h>
+
+/* What upstream hears when it asks, and when it sends a frame of such caps. */
+static void
+test_caps (void)
+{
+  static const struct {
+    const char *caps;
+    gboolean asked, taken;
+  } cases[] = {
+    { "video/x-raw,format=I420,width=1,height=1,framerate=0/1", TRUE, TRUE },
+    { "video/x-raw,format=NV12,width=7680,height=4320,framerate=60/1", TRUE, TRUE },
+    { "video/x-raw(memory:SystemMemory),format=BGRA,width=64,height=48", TRUE, TRUE },
+    { "video/x-raw(memory:SystemMemory,meta:GstVideoOverlayComposition),format=BGRA,width=64,height=48",
+        TRUE, TRUE },
+    { "video/x-raw,format=I420,width=720,height=576,interlace-mode=interleaved,"
+      "field-order=top-field-first",
+        TRUE, TRUE },
+    { "video/x-raw,format=I420,width=720,height=576,interlace-mode=interleaved,"
+      "field-order=bottom-field-first",
+        TRUE, TRUE },
+    { "video/x-raw,format=I420,width=720,height=576,interlace-mode=mixed", TRUE, TRUE },
+    { "video/x-raw,format=I420,width=720,height=576,interlace-mode=fields", TRUE, FALSE },
+    { "video/x-raw(format:Interlaced),format=I420,width=720,height=576,interlace-mode=alternate", FALSE,
+        FALSE },
+    { "video/x-raw(memory:DMABuf),format=NV12,width=64,height=48", FALSE, FALSE },
+    { "video/x-raw(memory:DMABuf),format=DMA_DRM,drm-format=NV12,width=64,height=48", FALSE, FALSE },
+    { "video/x-raw(memory:GLMemory),format=RGBA,width=64,height=48", FALSE, FALSE },
+    { "video/x-raw(memory:VAMemory),format=NV12,width=64,height=48", FALSE, FALSE },
+    { "video/x-raw(memory:CUDAMemory),format=NV12,width=64,height=48", FALSE, FALSE },
+    { "video/x-raw,format=v210,width=64,height=48", FALSE, FALSE },
+    { "video/x-raw,format=GRAY16_LE,width=64,height=48", FALSE, FALSE },
+    { "video/x-raw,format=I420,width=0,height=48", FALSE, FALSE },
+    { "video/x-h264", FALSE, FALSE },
+  };
+
+  GstSegment segment;
+
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
+    GstHarness *h = test_infer_new ("", FALSE, NULL);
+    g_autoptr (GstCaps) caps = gst_caps_from_string (cases[i].caps);
+    const gboolean asked = gst_pad_peer_query_accept_caps (h->srcpad, caps);
+    gboolean taken;
+
+    gst_harness_push_event (h, gst_event_new_stream_start ("s"));
+    gst_harness_push_event (h, gst_event_new_caps (caps));
+    gst_harness_push_event (h, gst_event_new_segment (&segment));
+    taken = gst_harness_push (h, gst_buffer_new ()) == GST_FLOW_OK;
+    g_test_message ("%s: %s, %s", cases[i].caps, asked ? "yes" : "no", taken ? "taken" : "refused");
+    g_assert_true (asked == cases[i].asked);
+    g_assert_true (taken == cases[i].taken);
+    test_infer_end (h);
+  }
+}
+
+/* A pipeline with such a source ends with an error that says what is wrong, before a frame is read. */
+static void
+test_refused_in_a_pipeline (void)
+{
+  static const struct {
+    const char *caps, *says;
+  } cases[] = {
+    { "video/x-raw(memory:DMABuf),format=NV12,width=64,height=48,framerate=25/1", "not-negotiated" },
+    { "video/x-raw(memory:CUDAMemory),format=NV12,width=64,height=48,framerate=25/1",
+        "not-negotiated" },
+    { "video/x-raw,format=I420,width=64,height=48,interlace-mode=fields", "deinterlace" },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autofree char *launch = g_strdup_printf ("appsrc name=source caps=\"%s\" format=time ! "
+                                               "dsvl2infer model=/fake ! fakesink",
+        cases[i].caps);
+    g_autoptr (GstElement) pipeline = gst_parse_launch (launch, NULL);
+    g_autoptr (GstElement) source = gst_bin_get_by_name (GST_BIN (pipeline), "source");
+    g_autoptr (GstBus) bus = gst_element_get_bus (pipeline);
+    g_autoptr (GstBuffer) buffer = gst_buffer_new_allocate (NULL, 64 * 48 * 2, NULL);
+    g_autoptr (GError) error = NULL;
+    g_autofree char *debug = NULL;
+    GstFlowReturn flow;
+    GstMessage *m;
+
+    fake_reset ();
+    gst_element_set_state (pipeline, GST_STATE_PLAYING);
+    g_signal_emit_by_name (source, "push-buffer", buffer, &flow);
+    m = test_message (bus, GST_MESSAGE_ERROR);
+    g_assert_nonnull (m);
+    gst_message_parse_error (m, &error, &debug);
+    g_test_message ("%s: %s: %s", cases[i].caps, error->message, debug);
+    g_assert_true (strstr (error->message, cases[i].says) || strstr (debug, cases[i].says));
+    g_assert_cmpuint (fake_n_asked (), ==, 0);
+    gst_message_unref (m);
+    gst_element_set_state (pipeline, GST_STATE_NULL);
+  }
+}
+
+/* A frame that has not the pixels of its caps passes unanswered, with one warning; the next is answered. */
+static void
+test_too_small (void)
+{
+  const GstVideoInfo info = test_info ("I420", 64, 48);
+  GstHarness *h = test_infer_new ("hold=0", FALSE, &info);
+  g_autoptr (GstBus) bus = test_bus_new (h);
+  g_autoptr (GError) error = NULL;
+  GstMessage *m;
+
+  fake_answer_all ("a cat");
+  for (int i = 0; i < 4; i++) {
+    GstBuffer *buffer = test_frame_new (&info, 40 * i, 1);
+
+    if (i > 0 && i < 3)
+      gst_buffer_set_size (buffer, 64 * 48);
+    FLOWS (h, buffer);
+    buffer = gst_harness_pull (h);
+    g_assert_true ((test_result (buffer) != NULL) == (i == 0 || i == 3));
+    gst_buffer_unref (buffer);
+  }
+  m = test_message (bus, GST_MESSAGE_WARNING);
+  g_assert_nonnull (m);
+  gst_message_parse_warning (m, &error, NULL);
+  g_test_message ("%s", error->message);
+  g_assert_nonnull (strstr (error->message, "3072 bytes"));
+  gst_message_unref (m);
+  test_no_message (bus, GST_MESSAGE_WARNING);
+  g_assert_cmpuint (test_stat (h, "failed"), ==, 2);
+  gst_bus_set_flushing (bus, TRUE); /* messages about the end would keep the element */
+  test_infer_end (h);
+}
+
+/* The checksum of what the engine saw of a frame of noise that videocrop cropped, and the region that came
+ * of the box in the middle. With `in_place` it crops by metadata. */
+static guint32
+see_cropped (gboolean in_place, GstVideoRectangle *region)
+{
+  const GstVideoInfo info = test_info ("I420", 64, 48);
+  GstHarness *h =
+      gst_harness_new_parse ("videocrop left=8 top=6 right=16 bottom=2 ! dsvl2infer model=/fake");
+  const GstVideoRegionOfInterestMeta *r;
+  GstBuffer *buffer;
+
+  fake_reset ();
+  fake_answer_all ("a cat");
+  gst_harness_set_live (h, FALSE);
+  if (in_place) {
+    gst_harness_add_propose_allocation_meta (h, GST_VIDEO_META_API_TYPE, NULL);
+    gst_harness_add_propose_allocation_meta (h, GST_VIDEO_CROP_META_API_TYPE, NULL);
+  }
+  test_set_caps (h, &info);
+  FLOWS (h, test_frame_new (&info, 0, 1));
+  buffer = gst_harness_pull (h);
+  g_assert_true ((gst_buffer_get_video_crop_meta (buffer) != NULL) == in_place);
+  g_assert_cmpint (fake_last_ask ()->frame.width, ==, 40);
+  g_assert_cmpint (fake_last_ask ()->frame.height, ==, 40);
+  r = test_region (buffer, 0);
+  *region = (GstVideoRectangle){ (int) r->x, (int) r->y, (int) r->w, (int) r->h };
+  gst_buffer_unref (buffer);
+  gst_harness_teardown (h);
+  return fake_last_ask ()->checksum;
+}
+
+/* What lies outside of a crop is not seen, and boxes count from its corner, as the caps do. */
+static void
+test_crop (void)
+{
+  GstVideoRectangle copied, in_place;
+  const guint32 sum = see_cropped (FALSE, &copied);
+
+  g_assert_cmphex (see_cropped (TRUE, &in_place), ==, sum);
+  g_test_message ("%d+%d %d+%d", in_place.x, in_place.w, in_place.y, in_place.h);
+  g_assert_cmpmem (&in_place, sizeof in_place, &copied, sizeof copied);
+  g_assert_cmpint (in_place.x, ==, 10);
+  g_assert_cmpint (in_place.w, ==, 20);
+  fake_reset ();
+}
+
+/* Interlaced frames are read as they come, both fields; 8K is but a frame. */
+static void
+test_sizes (void)
+{
+  static const struct {
+    const char *format;
+    int width, height;
+    GstVideoInterlaceMode interlaced;
+  } cases[] = {
+    { "I420", 1, 1, GST_VIDEO_INTERLACE_MODE_PROGRESSIVE },
+    { "NV12", 3, 1, GST_VIDEO_INTERLACE_MODE_PROGRESSIVE },
+    { "YUY2", 1, 5, GST_VIDEO_INTERLACE_MODE_PROGRESSIVE },
+    { "I420", 720, 576, GST_VIDEO_INTERLACE_MODE_INTERLEAVED },
+    { "I420", 720, 480, GST_VIDEO_INTERLACE_MODE_MIXED },
+    { "P010_10LE", 7680, 4320, GST_VIDEO_INTERLACE_MODE_PROGRESSIVE },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
+    GstVideoInfo info = test_info (cases[i].format, cases[i].width, cases[i].height);
+    GstHarness *h;
+    GstBuffer *buffer;
+
+    info.interlace_mode = cases[i].interlaced;
+    h = test_infer_new ("", FALSE, &info);
+    fake_answer_all ("a cat");
+    FLOWS (h, test_frame_new (&info, 0, 1));
+    buffer = gst_harness_pull (h);
+    g_test_message ("%s %d×%d, %s", cases[i].format, cases[i].width, cases[i].height,
+        gst_video_interlace_mode_to_string (cases[i].interlaced));
+    g_assert_nonnull (test_result (buffer));
+    g_assert_cmpint (fake_last_ask ()->frame.width, ==, cases[i].width);
+    g_assert_cmpint (fake_last_ask ()->frame.height, ==, cases[i].height);
+    g_assert_cmpint (fake_last_ask ()->frame.stride[0], ==, GST_VIDEO_INFO_PLANE_STRIDE (&info, 0));
+    gst_buffer_unref (buffer);
+    test_infer_end (h);
+  }
+}
+
+int
+main (int argc, char **argv)
+{
+  test_init (&argc, &argv);
+  g_test_add_func ("/negotiation/caps", test_caps);
+  g_test_add_func ("/negotiation/pipeline", test_refused_in_a_pipeline);
+  g_test_add_func ("/negotiation/too-small", test_too_small);
+  g_test_add_func ("/negotiation/crop", test_crop);
+  g_test_add_func ("/negotiation/sizes", test_sizes);
+  return test_run ();
+}
