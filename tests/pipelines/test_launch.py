@@ -1,0 +1,253 @@
+#!/usr/bin/env python3
+# dsvl2: pipelines as users type them, with the nano model: the documentation's and other people's elements
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# usage: test_launch.py SOURCE     the source tree; GST_PLUGIN_PATH and DSVL2_DATA_DIR as `meson devenv` sets them
+#
+# gst-launch-1.0 runs each line under GStreamer's leak tracer: no object may be alive at its end. -m prints
+# the messages, so answers are counted and compared there.
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+
+import gi
+gi.require_version('Gst', '1.0')
+gi.require_version('GstVideo', '1.0')
+from gi.repository import GLib, Gst, GstVideo
+
+SOURCE = os.path.abspath(sys.argv.pop(1))
+CLIP = f'{SOURCE}/tests/golden/clips/still.webm'
+SECONDS = 90
+DECODE = f'filesrc location={CLIP} ! matroskademux ! vp9dec ! videoconvert'
+INFER = 'dsvl2infer prompt="find cars" interval=1000000000 max-new-tokens=60'
+LIVE = 'videotestsrc is-live=true num-buffers=40 ! video/x-raw,width=160,height=120,framerate=20/1'
+
+
+def launch(line):
+    """gst-launch-1.0 with this line; its standard output and how many objects were left alive."""
+    with tempfile.NamedTemporaryFile() as log:
+        env = dict(os.environ, GST_TRACERS='leaks', GST_DEBUG='GST_TRACER:7', GST_DEBUG_NO_COLOR='1',
+                   GST_DEBUG_FILE=log.name)
+        run = subprocess.run(['gst-launch-1.0', '-m'] + shlex.split(line), env=env, text=True,
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=SECONDS)
+        alive = [s for s in open(log.name) if 'object-alive, ' in s and 'new format' not in s]
+    assert run.returncode == 0 and 'ERROR' not in run.stdout, f'{line}\n{run.stdout[-2000:]}'
+    assert len(alive) == 0, f'{line}\n' + ''.join(alive[:5])
+    return run.stdout
+
+
+def answers(output):
+    """The messages of dsvl2infer without what differs each time: the clock's numbers and the bus's."""
+    lines = re.findall(r'\(element\): (dsvl2-result, .*)', output)
+    return [re.sub(r'(queue|vision|prefill|decode)-us=\(gint64\)\d+', '', s) for s in lines]
+
+
+def documented():
+    """Launch lines of the documentation: (file, line)."""
+    files = ['README.md', 'models/nano/README.md'] + [f'docs/{f}' for f in sorted(os.listdir(f'{SOURCE}/docs'))]
+    files += [f'gst/{f}' for f in sorted(os.listdir(f'{SOURCE}/gst'))]
+    for name in files:
+        if not name.endswith(('.md', '.c')):
+            continue
+        text = open(f'{SOURCE}/{name}').read()
+        if name.endswith('.c'):
+            text = re.sub(r'^ \* ?', '', text, flags=re.M)
+        for line in re.findall(r'^\s*gst-launch-1\.0((?:.*\\\n)*.*)$', text, flags=re.M):
+            yield name, line.replace('\\\n', ' ')
+
+
+def words(line):
+    return [w for w in shlex.split(line) if w not in ('-m', '-e', '-q', '-v')]
+
+
+class Documentation(unittest.TestCase):
+    def test_lines_are_pipelines(self):
+        lines = list(documented())
+        self.assertGreater(len(lines), 4)
+        for name, line in lines:
+            print(f'# {name}:{" ".join(line.split())}')
+            Gst.parse_launchv(words(line))
+
+    def test_lines_run(self):
+        """With a clip for files, a test picture for cameras, and nobody who looks."""
+        for name, line in documented():
+            if 'rtsp' in line or 'uridecodebin' in line:
+                continue
+            line = re.sub(r'\S*/models/\S+', '', line).replace('model= ', ' ').replace('model=', '')
+            line = re.sub(r'location=\S+\.(mp4|webm|mkv)(?= ! (decodebin|\w*demux))', f'location={CLIP}', line)
+            line = re.sub(r'v4l2src[^!]*!', f'{LIVE} !', line)
+            line = line.replace('autovideosink', 'fakesink').replace('gst-launch-1.0', '')
+            line = re.sub(r'(\w*sink location=)(\S+)', rf'\g<1>{tempfile.gettempdir()}/dsvl2-\2', line)
+            print(f'# {name}: {" ".join(words(line))}')
+            self.assertTrue(answers(launch(shlex.join(words(line)))), line)
+
+
+class Files(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+
+    def path(self, name):
+        return os.path.join(self.folder.name, name)
+
+    def frames_of(self, path):
+        out = launch(f'filesrc location={path} ! decodebin ! identity silent=false ! fakesink sync=false -v')
+        return len(re.findall(r'identity0: last-message = chain', out))
+
+    def test_webm_to_webm(self):
+        out = launch(f'{DECODE} ! {INFER} ! dsvl2overlay ! videoconvert ! vp8enc deadline=1 ! webmmux '
+                     f'! filesink location={self.path("a.webm")}')
+        print('#', len(answers(out)), 'answers')
+        self.assertGreaterEqual(len(answers(out)), 2)
+        self.assertEqual(self.frames_of(self.path('a.webm')), self.frames_of(CLIP))
+
+    def test_mp4_and_back(self):
+        mp4 = self.path('a.mp4')
+        launch(f'{DECODE} ! x264enc speed-preset=ultrafast ! h264parse ! mp4mux ! filesink location={mp4}')
+        out = launch(f'filesrc location={mp4} ! decodebin ! {INFER} ! dsvl2overlay '
+                     f'! x264enc speed-preset=ultrafast ! mp4mux ! filesink location={self.path("b.mp4")}')
+        self.assertGreaterEqual(len(answers(out)), 2)
+        self.assertEqual(self.frames_of(self.path('b.mp4')), self.frames_of(mp4))
+
+    def test_splitmuxsink(self):
+        launch(f'{DECODE} ! {INFER} ! dsvl2overlay ! x264enc key-int-max=5 speed-preset=ultrafast ! h264parse '
+               f'! splitmuxsink location={self.path("part%02d.mp4")} max-size-time=500000000')
+        parts = sorted(os.listdir(self.folder.name))
+        self.assertGreaterEqual(len(parts), 2)
+        self.assertEqual(sum(self.frames_of(self.path(p)) for p in parts), self.frames_of(CLIP))
+
+    def test_the_same_twice(self):
+        line = f'{DECODE} ! dsvl2infer prompt="find cars" interval=500000000 ! fakesink'
+        first, second, queued = launch(line), launch(line), launch(line.replace('find cars"', 'find cars" max-queue=3'))
+        self.assertGreaterEqual(len(answers(first)), 4)
+        self.assertEqual(answers(first), answers(second))
+        self.assertEqual([re.sub(r'cached-tokens=\(int\)\d+', '', s) for s in answers(first)],
+                         [re.sub(r'cached-tokens=\(int\)\d+', '', s) for s in answers(queued)])
+
+
+class Graphs(unittest.TestCase):
+    def test_tee(self):
+        out = launch(f'{DECODE} ! tee name=t  t. ! queue ! {INFER} ! dsvl2overlay ! fakesink '
+                     f't. ! queue ! fakesink  t. ! queue ! {INFER} ! fakesink')
+        by = re.findall(r'from element "(dsvl2infer\d)" \(element\): dsvl2-result', out)
+        self.assertEqual(by.count('dsvl2infer0'), by.count('dsvl2infer1'))
+        self.assertGreaterEqual(by.count('dsvl2infer0'), 2)
+
+    def test_compositor(self):
+        streams = ' '.join(f'{DECODE} ! dsvl2infer name=i{n} prompt="find {what}" interval=2000000000 '
+                           f'! dsvl2overlay ! mix.sink_{n}'
+                           for n, what in enumerate(('cars', 'cats', 'dogs', 'people')))
+        places = ' '.join(f'sink_{n}::xpos={320 * (n % 2)} sink_{n}::ypos={180 * (n // 2)}' for n in range(4))
+        out = launch(f'compositor name=mix {places} ! videoconvert ! fakesink {streams}')
+        for n in range(4):
+            self.assertIn(f'from element "i{n}" (element): dsvl2-result', out)
+
+
+def free_port():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+
+class Cameras(unittest.TestCase):
+    def receive(self, source):
+        out = launch(f'{source} ! dsvl2infer prompt="find cars" max-new-tokens=20 ! dsvl2overlay '
+                     f'! identity eos-after=30 ! fakesink')
+        print('#', len(answers(out)), 'answers to 30 frames')
+        self.assertGreaterEqual(len(answers(out)), 1)
+
+    def test_rtp(self):
+        port = free_port()
+        line = (f'videotestsrc is-live=true ! video/x-raw,width=160,height=120,framerate=20/1 '
+                f'! vp8enc deadline=1 keyframe-max-dist=5 ! rtpvp8pay ! udpsink host=127.0.0.1 port={port}')
+        sender = subprocess.Popen(['gst-launch-1.0', '-q'] + shlex.split(line))
+        try:
+            self.receive(f'udpsrc port={port} caps="application/x-rtp,media=video,clock-rate=90000,'
+                         f'encoding-name=VP8" ! rtpjitterbuffer ! rtpvp8depay ! vp8dec ! videoconvert')
+        finally:
+            sender.send_signal(signal.SIGINT)
+            sender.wait(10)
+
+    def test_rtsp(self):
+        try:
+            gi.require_version('GstRtspServer', '1.0')
+            from gi.repository import GstRtspServer
+        except (ValueError, ImportError):
+            self.skipTest('gir1.2-gst-rtsp-server-1.0 is not installed')
+        server, factory = GstRtspServer.RTSPServer(), GstRtspServer.RTSPMediaFactory()
+        server.set_service('0')
+        factory.set_launch('( videotestsrc is-live=true ! video/x-raw,width=160,height=120,framerate=20/1 '
+                           '! vp8enc deadline=1 keyframe-max-dist=5 ! rtpvp8pay name=pay0 )')
+        server.get_mount_points().add_factory('/camera', factory)
+        source = server.attach(None)
+        loop = GLib.MainLoop()
+        thread = threading.Thread(target=loop.run)
+        thread.start()
+        try:
+            self.receive(f'rtspsrc location=rtsp://127.0.0.1:{server.get_bound_port()}/camera protocols=tcp '
+                         f'latency=50 ! rtpvp8depay ! vp8dec ! videoconvert')
+        finally:
+            loop.quit()
+            thread.join()
+            GLib.source_remove(source)
+
+
+class Application(unittest.TestCase):
+    def test_metadata_between_pipelines(self):
+        """Samples out of an appsink, their metadata read, and into another pipeline that draws it."""
+        first = Gst.parse_launch(f'{DECODE} ! {INFER} ! appsink name=out sync=false')
+        second = Gst.parse_launch('appsrc name=in format=time ! dsvl2overlay ! fakesink sync=false')
+        out, into = first.get_by_name('out'), second.get_by_name('in')
+        for p in (first, second):
+            p.set_state(Gst.State.PLAYING)
+        n, boxes, both = 0, 0, 0
+        while (sample := out.emit('pull-sample')) is not None:
+            buffer = sample.get_buffer()
+            result = buffer.get_custom_meta('dsvl2-result').get_structure()
+            there, objects = result.get_array('objects')
+            self.assertTrue(there)
+            self.assertEqual(objects.n_values, result.get_value('n-objects'))
+            boxes += objects.n_values
+            both += self.check_analytics(buffer, [objects.get_nth(i) for i in range(objects.n_values)])
+            n += 1
+            self.assertEqual(into.emit('push-sample', sample), Gst.FlowReturn.OK)
+        into.emit('end-of-stream')
+        message = second.get_bus().timed_pop_filtered(60 * Gst.SECOND, Gst.MessageType.EOS | Gst.MessageType.ERROR)
+        self.assertEqual(message.type, Gst.MessageType.EOS)
+        print(f'# {n} frames, {boxes} boxes, {both} of them for GstAnalytics too')
+        self.assertGreater(boxes, n // 2)
+        for p in (first, second):
+            p.set_state(Gst.State.NULL)
+
+    def check_analytics(self, buffer, objects):
+        """Each object as a detection with its label, and as the region of the same id; how many there are."""
+        try:
+            gi.require_version('GstAnalytics', '1.0')
+            from gi.repository import GstAnalytics
+        except (ValueError, ImportError):
+            return 0
+        meta = GstAnalytics.buffer_get_analytics_relation_meta(buffer)
+        if meta is None:
+            return 0
+        ids = [i for i in range(meta.get_length()) if meta.get_od_mtd(i)[0]]
+        self.assertEqual(len(ids), len(objects))
+        for number, o in zip(ids, objects):
+            found = meta.get_od_mtd(number)[1]
+            there, x, y, w, h, confidence = found.get_location()
+            self.assertAlmostEqual(confidence, o.get_value('confidence'), places=5)
+            region = GstVideo.buffer_get_video_region_of_interest_meta_id(buffer, number)
+            self.assertEqual((x, y, w, h), (region.x, region.y, region.w, region.h))
+            self.assertEqual(GLib.quark_to_string(found.get_obj_type()), o.get_value('label'))
+        return len(ids)
+
+
+if __name__ == '__main__':
+    Gst.init(None)
+    unittest.main(verbosity=2)
