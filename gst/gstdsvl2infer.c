@@ -295,8 +295,9 @@ gst_dsvl2_infer_generate_output (GstBaseTransform *trans, GstBuffer **outbuf)
   return push_frames (self, FALSE);
 }
 
-/* Lets all frames go that are here, each with its answer. */
-static void
+/* Lets all frames go that are here, each with its answer, because something comes after them.
+ * Returns FALSE if a flush came first, which is meant for that something too. */
+static gboolean
 drain (GstDsvl2Infer *self)
 {
   const GstFlowReturn flow = push_frames (self, TRUE);
@@ -305,45 +306,51 @@ drain (GstDsvl2Infer *self)
     GST_DEBUG_OBJECT (self, "nobody wants the frames that waited: %s", gst_flow_get_name (flow));
     questions_clear (self->questions);
   }
+  return flow != GST_FLOW_FLUSHING;
 }
 
 /* --- events and queries --- */
+
+/* No frame behind one of these belongs to the group that is being gathered. */
+static gboolean
+ends_group (GstEvent *event)
+{
+  switch (GST_EVENT_TYPE (event)) {
+    case GST_EVENT_STREAM_START:
+    case GST_EVENT_SEGMENT:
+    case GST_EVENT_CAPS:
+    case GST_EVENT_EOS:
+      return TRUE;
+    default:
+      return FALSE;
+  }
+}
 
 static gboolean
 gst_dsvl2_infer_sink_event (GstBaseTransform *trans, GstEvent *event)
 {
   GstDsvl2Infer *self = GST_DSVL2_INFER (trans);
 
-  switch (GST_EVENT_TYPE (event)) {
-    case GST_EVENT_FLUSH_START:
-      questions_flush (self->questions, TRUE);
-      break;
-    case GST_EVENT_FLUSH_STOP:
-      questions_clear (self->questions);
-      questions_flush (self->questions, FALSE);
-      break;
-    case GST_EVENT_STREAM_START:
+  if (GST_EVENT_TYPE (event) == GST_EVENT_FLUSH_START) {
+    questions_flush (self->questions, TRUE);
+  } else if (GST_EVENT_TYPE (event) == GST_EVENT_FLUSH_STOP) {
+    questions_clear (self->questions);
+    questions_flush (self->questions, FALSE);
+  } else if (GST_EVENT_IS_SERIALIZED (event)) {
+    if (ends_group (event))
       conclude (self);
-      drain (self);
-      questions_clear (self->questions);
-      GST_OBJECT_LOCK (self);
-      self->upstream = UPSTREAM_UNKNOWN;
-      GST_OBJECT_UNLOCK (self);
-      break;
-    case GST_EVENT_SEGMENT:
-      conclude (self);
-      drain (self);
-      questions_clear (self->questions);
-      break;
-    case GST_EVENT_CAPS:
-    case GST_EVENT_EOS:
-      conclude (self);
-      drain (self);
-      break;
-    default:
-      if (GST_EVENT_IS_SERIALIZED (event))
-        drain (self);
+    if (!drain (self)) {
+      gst_event_unref (event);
+      return FALSE;
+    }
   }
+  if (GST_EVENT_TYPE (event) == GST_EVENT_STREAM_START) {
+    GST_OBJECT_LOCK (self);
+    self->upstream = UPSTREAM_UNKNOWN;
+    GST_OBJECT_UNLOCK (self);
+  }
+  if (GST_EVENT_TYPE (event) == GST_EVENT_STREAM_START || GST_EVENT_TYPE (event) == GST_EVENT_SEGMENT)
+    questions_clear (self->questions);
   text_pad_event (self->text, event);
   return GST_BASE_TRANSFORM_CLASS (parent_class)->sink_event (trans, event);
 }
@@ -398,8 +405,8 @@ gst_dsvl2_infer_query (GstBaseTransform *trans, GstPadDirection direction, GstQu
     gst_query_add_scheduling_mode (query, GST_PAD_MODE_PUSH);
     return TRUE;
   }
-  if (direction == GST_PAD_SINK && GST_QUERY_IS_SERIALIZED (query))
-    drain (self);
+  if (direction == GST_PAD_SINK && GST_QUERY_IS_SERIALIZED (query) && !drain (self))
+    return FALSE;
   return GST_BASE_TRANSFORM_CLASS (parent_class)->query (trans, direction, query);
 }
 

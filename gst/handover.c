@@ -7,6 +7,7 @@ typedef struct {
   gpointer frame;
   guint64 pts, arrival;
   guint64 ticket; /* not live: 0 unless it is analysed */
+  guint64 newest; /* that was given out when it came */
   gboolean answered, unchanged;
   gpointer answer;
 } Slot;
@@ -28,6 +29,7 @@ struct _Handover {
   guint64 pts, expected;            /* of the frame that was judged last, and where it ends */
 
   gpointer answer; /* the newest */
+  guint64 ticket;  /* of its question */
   gboolean fresh;  /* no frame has carried it */
   guint64 since;   /* PTS of the first that did */
   guint64 seen;    /* PTS of the frame that it is about */
@@ -48,12 +50,13 @@ handover_new (GDestroyNotify free_frame, GDestroyNotify free_answer)
 }
 
 static void
-set_answer (Handover *h, gpointer answer, guint64 seen)
+set_answer (Handover *h, gpointer answer, guint64 ticket, guint64 seen)
 {
   if (h->answer != NULL && h->fresh)
     h->counts.dropped++;
   g_clear_pointer (&h->answer, h->free_answer);
   h->answer = answer;
+  h->ticket = ticket;
   h->fresh = TRUE;
   h->since = HANDOVER_NEVER;
   h->seen = seen;
@@ -93,7 +96,7 @@ handover_clear (Handover *h)
   }
   h->started = h->demanded = FALSE;
   h->served = h->expected = HANDOVER_NEVER;
-  set_answer (h, NULL, HANDOVER_NEVER);
+  set_answer (h, NULL, 0, HANDOVER_NEVER);
 }
 
 void
@@ -218,8 +221,11 @@ handover_push (Handover *h, gpointer frame, HandoverDue due, guint64 now)
   } else if (due == HANDOVER_UNCHANGED) {
     h->counts.unchanged++;
   }
-  *slot =
-      (Slot){ .frame = frame, .pts = h->pts, .arrival = now, .unchanged = due == HANDOVER_UNCHANGED };
+  *slot = (Slot){ .frame = frame,
+    .pts = h->pts,
+    .newest = h->last_ticket,
+    .arrival = now,
+    .unchanged = due == HANDOVER_UNCHANGED };
   if (!h->settings.live) {
     slot->ticket = ticket;
   } else if (ticket != 0) {
@@ -270,7 +276,7 @@ handover_answer (Handover *h, guint64 ticket, gpointer answer)
     slot->answer = answer;
   } else if (ticket == h->live_ticket) {
     h->live_ticket = 0;
-    set_answer (h, answer, h->live_pts);
+    set_answer (h, answer, ticket, h->live_pts);
   } else {
     g_clear_pointer (&answer, h->free_answer);
     return FALSE;
@@ -284,21 +290,28 @@ handover_answer (Handover *h, guint64 ticket, gpointer answer)
   return TRUE;
 }
 
-/* The answer that belongs on a frame with this PTS. One that is too old is kept: it is new again when a
- * frame turns out to be unchanged. */
+/* The answer that belongs on a frame. One that is too old is kept: it is new again when a frame turns out
+ * to be unchanged. One that is about a later frame waits for it: this frame waited when the stream became
+ * live. */
 static void
-hand_over (Handover *h, guint64 pts, gboolean unchanged, HandoverOut *out)
+hand_over (Handover *h, const Slot *slot, HandoverOut *out)
 {
   gboolean held;
 
-  if (unchanged)
-    h->since = h->seen = pts;
-  held =
-      h->fresh || unchanged || (h->settings.hold != 0 && !is_beyond (pts, h->since, h->settings.hold));
-  out->answer = held && !is_beyond (pts, h->seen, h->settings.max_age) ? h->answer : NULL;
-  out->fresh = out->answer != NULL && h->fresh;
+  out->answer = NULL;
+  out->fresh = FALSE;
+  if (h->ticket > slot->newest)
+    return;
+  if (slot->unchanged)
+    h->since = h->seen = slot->pts;
+  held = h->fresh || slot->unchanged ||
+         (h->settings.hold != 0 && !is_beyond (slot->pts, h->since, h->settings.hold));
+  if (!held || is_beyond (slot->pts, h->seen, h->settings.max_age))
+    return;
+  out->answer = h->answer;
+  out->fresh = h->answer != NULL && h->fresh;
   if (out->fresh) {
-    h->since = pts;
+    h->since = slot->pts;
     h->fresh = FALSE;
   }
 }
@@ -343,10 +356,10 @@ handover_pop (Handover *h, gboolean drain, guint64 now, HandoverOut *out)
 
   g_queue_pop_head (&h->slots);
   if (slot->ticket != 0)
-    set_answer (h, slot->answer, slot->pts);
+    set_answer (h, slot->answer, slot->ticket, slot->pts);
   out->frame = slot->frame;
   out->delay = now - slot->arrival;
-  hand_over (h, slot->pts, slot->unchanged, out);
+  hand_over (h, slot, out);
   out->until = known_until (h, slot->pts);
   g_free (slot);
   return HANDOVER_FRAME;

@@ -503,38 +503,41 @@ fake_wait_open (guint n)
   g_mutex_unlock (&fake.lock);
 }
 
-/* Waits for the n-th open request, and until nobody has anything left to do about its answer. */
+/* Answers the n-th open request, if there is any, and waits until nobody has anything left to do about it. */
 static void
 answer (guint n, const char *text, const Dsvl2Object *objects, int n_objects, const char *failure)
 {
-  Dsvl2Request *request;
+  Dsvl2Request *request = NULL;
 
-  fake_wait_open (n + 1);
   g_mutex_lock (&fake.lock);
-  request = g_queue_peek_nth (&fake.open, n);
-  dsvl2_request_ref (request);
-  if (failure != NULL)
-    request->result.error = g_error_new_literal (DSVL2_ERROR, DSVL2_ERROR_DEVICE, failure);
-  else
-    set_objects (&request->result, text, objects, n_objects);
-  make_ready (request, failure != NULL ? DSVL2_FINISH_ERROR : DSVL2_FINISH_STOP);
-  g_mutex_unlock (&fake.lock);
-  g_mutex_lock (&fake.lock);
-  while (!request->ended || !g_atomic_ref_count_compare (&request->refs, 1))
+  if (!g_queue_is_empty (&fake.open))
+    request = g_queue_peek_nth (&fake.open, n % g_queue_get_length (&fake.open));
+  if (request != NULL) {
+    dsvl2_request_ref (request);
+    if (failure != NULL)
+      request->result.error = g_error_new_literal (DSVL2_ERROR, DSVL2_ERROR_DEVICE, failure);
+    else
+      set_objects (&request->result, text, objects, n_objects);
+    make_ready (request, failure != NULL ? DSVL2_FINISH_ERROR : DSVL2_FINISH_STOP);
+  }
+  while (request != NULL && (!request->ended || !g_atomic_ref_count_compare (&request->refs, 1)))
     g_cond_wait (&fake.changed, &fake.lock);
   g_mutex_unlock (&fake.lock);
-  dsvl2_request_unref (request);
+  if (request != NULL)
+    dsvl2_request_unref (request);
 }
 
 void
 fake_answer (const char *text, const Dsvl2Object *objects, int n_objects)
 {
+  fake_wait_open (1);
   answer (0, text, objects, n_objects, NULL);
 }
 
 void
 fake_answer_nth (guint n, const char *text)
 {
+  fake_wait_open (n + 1);
   answer (n, text, NULL, 0, NULL);
 }
 
@@ -558,7 +561,20 @@ fake_token (const char *text)
 void
 fake_fail (const char *message)
 {
+  fake_wait_open (1);
   answer (0, NULL, NULL, 0, message);
+}
+
+void
+fake_try_answer (guint n, const char *text, const Dsvl2Object *objects, int n_objects)
+{
+  answer (n, text, objects, n_objects, NULL);
+}
+
+void
+fake_try_fail (guint n, const char *message)
+{
+  answer (n, NULL, NULL, 0, message);
 }
 
 void

@@ -41,6 +41,9 @@ void fake_fail (const char *message);
 gboolean fake_token (const char *text);
 /* Answers the n-th of the open requests. */
 void fake_answer_nth (guint n, const char *text);
+/* Answers the n-th of the open requests, modulo their number, if there is any. */
+void fake_try_answer (guint n, const char *text, const Dsvl2Object *objects, int n_objects);
+void fake_try_fail (guint n, const char *message);
 /* Makes the next submission itself fail. */
 void fake_refuse (const char *message);
 /* Waits until whoever asked has taken in all that was answered. */

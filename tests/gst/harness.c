@@ -48,6 +48,10 @@ test_infer_new (const char *properties, gboolean live, const GstVideoInfo *info)
 void
 test_infer_end (GstHarness *h)
 {
+  g_autoptr (GstBus) bus = gst_element_get_bus (h->element);
+
+  if (bus != NULL) /* messages that nobody took hold the element */
+    gst_bus_set_flushing (bus, TRUE);
   gst_harness_teardown (h);
   fake_reset ();
   g_assert_cmpint (fake_n_alive (), ==, 0);
@@ -140,6 +144,14 @@ void
 test_set_caps (GstHarness *h, const GstVideoInfo *info)
 {
   gst_harness_set_src_caps (h, gst_video_info_to_caps (info));
+}
+
+GstEvent *
+test_caps_event_new (const GstVideoInfo *info)
+{
+  g_autoptr (GstCaps) caps = gst_video_info_to_caps (info);
+
+  return gst_event_new_caps (caps);
 }
 
 static void

@@ -36,6 +36,7 @@ GstBuffer *test_frame_new (const GstVideoInfo *info, gint64 pts_ms, guint32 seed
 GstBuffer *test_padded_frame_new (const GstVideoInfo *info, gint64 pts_ms, guint32 seed, guint extra);
 GstVideoInfo test_info (const char *format, int width, int height);
 void test_set_caps (GstHarness *h, const GstVideoInfo *info);
+GstEvent *test_caps_event_new (const GstVideoInfo *info);
 gboolean test_same_pixels (GstBuffer *a, GstBuffer *b, const GstVideoInfo *info);
 
 /* The n-th region of interest of a buffer, and its "detection". */

@@ -8,6 +8,7 @@
  *          i40     from here on the interval is 40              l       live from here on; L: not live
  *          m40     the least interval is 40                     g40     an answer may be 40 old
  *          n       the next frame is to be analysed             r       another question from here on
+ *          a>      any of them, but no frame goes after it
  *          =40     a frame that looks like the last analysed one, if it may be that
  *          (40     a frame that is to be gathered, if due       e       what was gathered is asked about
  * Record:  +40     the frame at 40 is analysed                  40      it goes on without an answer
@@ -115,6 +116,8 @@ static const Case cases[] = {
 
   { "becomes-live", FALSE, 0, ALWAYS, 9, "0 a 40 80 A l 120 a 160",
       "+0 0=0* +40 +80 40=0 80=80* +120 120=80 ! 160=80" },
+  { "becomes-live-answered-first", FALSE, 0, ALWAYS, 9, "0 40 80 l> 120> a> a> a> a 160",
+      "+0 +40 +80 +120 ! ! ! 0 40 80 120=120* +160 160=120" },
   { "is-live-no-more", TRUE, 0, ALWAYS, 0, "0 a 40 L 80 a a", "+0 0 +40 40=0* +80 ? ! ? 80=80*" },
 
   { "gather", FALSE, 0, ALWAYS, 0, "(0 (40 80 a (120 d", "(0 (40 0 +80 40 ? 80=80* (120 120=80" },
@@ -286,7 +289,8 @@ step (Run *r, const char *what)
     default:
       push (r, g_ascii_strtoll (what, NULL, 10), FALSE, FALSE);
   }
-  pop_all (r, *what == 'd');
+  if (!g_str_has_suffix (what, ">"))
+    pop_all (r, *what == 'd');
 }
 
 static void

@@ -402,5 +402,5 @@ main (int argc, char **argv)
   g_test_add_func ("/infer/prompt-of-bytes", test_prompt_of_bytes);
   g_test_add_func ("/infer/sampling", test_sampling);
   g_test_add_func ("/infer/prompt-changes", test_prompt_changes);
-  return g_test_run ();
+  return test_run ();
 }

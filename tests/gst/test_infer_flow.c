@@ -268,7 +268,7 @@ test_caps_change (void)
   TestCall *caps;
 
   FLOWS (h, test_frame_new (&small, 0, 1));
-  caps = test_event_begin (h, gst_event_new_caps (gst_video_info_to_caps (&large)));
+  caps = test_event_begin (h, test_caps_event_new (&large));
   fake_answer ("small", &half, 1);
   g_assert_true (test_event_end (caps));
   FLOWS (h, test_frame_new (&large, 40, 1));
@@ -336,7 +336,7 @@ test_states (void)
       fake_answer_all ("a thing");
       gst_segment_init (&segment, GST_FORMAT_TIME);
       gst_harness_push_event (h, gst_event_new_stream_start ("x"));
-      gst_harness_push_event (h, gst_event_new_caps (gst_video_info_to_caps (&info)));
+      gst_harness_push_event (h, test_caps_event_new (&info));
       gst_harness_push_event (h, gst_event_new_segment (&segment));
       for (int i = 0; i < 3; i++)
         gst_buffer_unref (gst_harness_push_and_pull (h, test_frame_new (&info, 40 * i, 1)));
@@ -385,6 +385,7 @@ test_open_errors (void)
     gst_element_set_state (element, GST_STATE_READY);
     g_assert_cmpint (gst_element_set_state (element, GST_STATE_PAUSED), !=, GST_STATE_CHANGE_FAILURE);
     gst_element_set_state (element, GST_STATE_NULL);
+    gst_bus_set_flushing (bus, TRUE);
     gst_object_unref (element);
     g_assert_cmpint (fake_n_alive (), ==, 0);
   }
@@ -500,5 +501,5 @@ main (int argc, char **argv)
   g_test_add_func ("/infer/errors/default-model", test_default_model);
   g_test_add_func ("/infer/errors/failures", test_failures);
   g_test_add_func ("/infer/cost", test_cost);
-  return g_test_run ();
+  return test_run ();
 }

@@ -315,7 +315,7 @@ test_states_and_caps (void)
     for (int i = 0; i < 2; i++) {
       GstBuffer *frame = grey_frame (infos[i]), *out;
 
-      gst_harness_push_event (h, gst_event_new_caps (gst_video_info_to_caps (infos[i])));
+      gst_harness_push_event (h, test_caps_event_new (infos[i]));
       gst_harness_push_event (h, gst_event_new_segment (&segment));
       overlay_add_region (frame, "thing", 10, 10, 20, 20, 0.5);
       out = gst_harness_push_and_pull (h, frame);
@@ -341,5 +341,5 @@ main (int argc, char **argv)
   g_test_add_func ("/overlay/properties", test_properties);
   g_test_add_func ("/overlay/attaches", test_attaches);
   g_test_add_func ("/overlay/states-and-caps", test_states_and_caps);
-  return g_test_run ();
+  return test_run ();
 }

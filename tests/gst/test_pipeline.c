@@ -465,5 +465,5 @@ main (int argc, char **argv)
   g_test_add_func ("/pipeline/properties-while-playing", test_properties_while_playing);
   g_test_add_func ("/pipeline/live-source", test_live_source);
   g_test_add_func ("/pipeline/broken-models", test_broken_models);
-  return g_test_run ();
+  return test_run ();
 }
