@@ -310,6 +310,7 @@ test_reference_errors (void)
     g_object_set (element, "reference-images", NULL, NULL);
     g_assert_cmpint (gst_element_set_state (element, GST_STATE_PAUSED), !=, GST_STATE_CHANGE_FAILURE);
     gst_element_set_state (element, GST_STATE_NULL);
+    gst_bus_set_flushing (bus, TRUE);
     gst_object_unref (element);
     g_assert_cmpint (fake_n_alive (), ==, 0);
   }

@@ -70,8 +70,8 @@ sink_stat (GstElement *pipeline, const char *name)
   return n;
 }
 
-/* A camera of sixty frames a second whose question takes long, and a display that drops what is late. If
- * frames waited for the answer, as they do when told to, the display would show few of them. */
+/* A camera of sixty frames a second whose question takes long, and a display that drops what is late by more than
+ * a busy machine makes it. If frames waited for the answer, as they do when told to, it would show few. */
 static void
 test_pace (void)
 {
@@ -80,7 +80,7 @@ test_pace (void)
         g_strdup_printf ("videotestsrc is-live=true num-buffers=%d ! "
                          "video/x-raw,format=I420,width=640,height=480,"
                          "framerate=%d/1 ! dsvl2infer name=infer model=/fake mode=%s ! "
-                         "fakesink name=sink sync=true qos=true max-lateness=100000000",
+                         "fakesink name=sink sync=true qos=true max-lateness=1000000000",
             FRAMES, RATE, offline ? "offline" : "auto");
     g_autoptr (GError) error = NULL;
     Pace p = { .pipeline = gst_parse_launch (launch, &error) };
@@ -92,13 +92,13 @@ test_pace (void)
     add_probe (p.pipeline, "sink", on_frame_in, &p);
     add_probe (p.pipeline, "src", on_frame_out, &p);
     gst_element_set_state (p.pipeline, GST_STATE_PLAYING);
-    if (offline) { /* one waits for a second, the rest does not */
+    if (offline) { /* one waits for two seconds, the rest does not */
       fake_try_answer (0, "at once", NULL, 0);
       fake_answer_all (NULL);
       g_usleep (G_USEC_PER_SEC / 2);
       fake_reset ();
       fake_wait_open (1);
-      g_usleep (G_USEC_PER_SEC);
+      g_usleep (2 * G_USEC_PER_SEC);
       fake_answer_all (NULL);
       fake_try_answer (0, "at last", NULL, 0);
     }
@@ -110,7 +110,7 @@ test_pace (void)
     g_test_message (
         "%s: %d frames a second, an answer after %s: half the frames are in the element for "
         "less than %.3f ms, 99 %% less than %.3f ms, the slowest %.3f ms; %d shown, %d late",
-        offline ? "frames wait" : "live", RATE, offline ? "1 s" : "100 frames",
+        offline ? "frames wait" : "live", RATE, offline ? "2 s" : "100 frames",
         1e-3 * (double) p.took[FRAMES / 2], 1e-3 * (double) p.took[FRAMES * 99 / 100],
         1e-3 * (double) p.took[FRAMES - 1], (int) sink_stat (p.pipeline, "rendered"),
         (int) sink_stat (p.pipeline, "dropped"));
