@@ -7,7 +7,7 @@ typedef struct {
   gpointer frame;
   guint64 pts, arrival;
   guint64 ticket; /* not live: 0 unless it is analysed */
-  guint64 newest; /* that was given out when it came */
+  guint64 newest; /* that an answer on it may have */
   gboolean answered, unchanged;
   gpointer answer;
 } Slot;
@@ -251,7 +251,7 @@ handover_conclude (Handover *h)
     slot->pts = h->pts;
     g_queue_push_tail (&h->slots, slot);
   }
-  return slot->ticket = ++h->last_ticket;
+  return slot->newest = slot->ticket = ++h->last_ticket;
 }
 
 static Slot *
