@@ -37,6 +37,7 @@
 #include "inferprops.h"
 #include "picture.h"
 #include "questions.h"
+#include "settings.h"
 #include "textpad.h"
 #include "references.h"
 
@@ -562,7 +563,7 @@ gst_dsvl2_infer_set_property (GObject *object, guint id, const GValue *value, GP
   GstDsvl2Infer *self = GST_DSVL2_INFER (object);
 
   GST_OBJECT_LOCK (self);
-  infer_settings_set (&self->settings, id, value);
+  settings_set (&self->settings, id, value);
   GST_OBJECT_UNLOCK (self);
   questions_renew (self->questions);
 }
@@ -580,7 +581,7 @@ gst_dsvl2_infer_get_property (GObject *object, guint id, GValue *value, GParamSp
   if (id == INFER_PROP_LAST_RESULT)
     g_value_set_boxed (value, self->last_result);
   else
-    infer_settings_get (&self->settings, id, value);
+    settings_get (&self->settings, id, value);
   GST_OBJECT_UNLOCK (self);
 }
 
@@ -595,7 +596,7 @@ gst_dsvl2_infer_init (GstDsvl2Infer *self)
 
   self->questions = questions_new (G_OBJECT (self), &funcs);
   self->text = text_pad_new (GST_BASE_TRANSFORM (self));
-  infer_settings_init (&self->settings, G_OBJECT_GET_CLASS (self));
+  settings_init (&self->settings, G_OBJECT_GET_CLASS (self));
   gst_video_info_init (&self->info);
 }
 

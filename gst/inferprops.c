@@ -1,6 +1,7 @@
 /* dsvl2: the properties of dsvl2infer
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "inferprops.h"
+#include "settings.h"
 
 /* --- enumerations --- */
 
@@ -62,7 +63,7 @@ cropping_get_type (void)
 #define NOW (G_PARAM_READABLE | G_PARAM_STATIC_STRINGS)
 
 /* Adds a property whose value is the field of InferSettings with the same name. */
-#define FIELD(name) (guint) (1 + G_STRUCT_OFFSET (InferSettings, name))
+#define FIELD(name) SETTING (InferSettings, name)
 
 static void
 install_engine (GObjectClass *c)
@@ -245,96 +246,6 @@ infer_props_install (GObjectClass *c)
 }
 
 /* --- values --- */
-
-static gpointer
-field_of (const InferSettings *s, guint id)
-{
-  return G_STRUCT_MEMBER_P (s, id - 1);
-}
-
-void
-infer_settings_set (InferSettings *s, guint id, const GValue *value)
-{
-  gpointer field = field_of (s, id);
-
-  switch (G_TYPE_FUNDAMENTAL (G_VALUE_TYPE (value))) {
-    case G_TYPE_STRING:
-      g_free (*(char **) field);
-      *(char **) field = g_value_dup_string (value);
-      break;
-    case G_TYPE_INT:
-      *(gint *) field = g_value_get_int (value);
-      break;
-    case G_TYPE_UINT:
-      *(guint *) field = g_value_get_uint (value);
-      break;
-    case G_TYPE_UINT64:
-      *(guint64 *) field = g_value_get_uint64 (value);
-      break;
-    case G_TYPE_FLOAT:
-      *(gfloat *) field = g_value_get_float (value);
-      break;
-    case G_TYPE_DOUBLE:
-      *(gdouble *) field = g_value_get_double (value);
-      break;
-    case G_TYPE_BOOLEAN:
-      *(gboolean *) field = g_value_get_boolean (value);
-      break;
-    case G_TYPE_ENUM:
-      *(gint *) field = g_value_get_enum (value);
-      break;
-    default:
-      g_assert_not_reached ();
-  }
-}
-
-void
-infer_settings_get (const InferSettings *s, guint id, GValue *value)
-{
-  gconstpointer field = field_of (s, id);
-
-  switch (G_TYPE_FUNDAMENTAL (G_VALUE_TYPE (value))) {
-    case G_TYPE_STRING:
-      g_value_set_string (value, *(char *const *) field);
-      break;
-    case G_TYPE_INT:
-      g_value_set_int (value, *(const gint *) field);
-      break;
-    case G_TYPE_UINT:
-      g_value_set_uint (value, *(const guint *) field);
-      break;
-    case G_TYPE_UINT64:
-      g_value_set_uint64 (value, *(const guint64 *) field);
-      break;
-    case G_TYPE_FLOAT:
-      g_value_set_float (value, *(const gfloat *) field);
-      break;
-    case G_TYPE_DOUBLE:
-      g_value_set_double (value, *(const gdouble *) field);
-      break;
-    case G_TYPE_BOOLEAN:
-      g_value_set_boolean (value, *(const gboolean *) field);
-      break;
-    case G_TYPE_ENUM:
-      g_value_set_enum (value, *(const gint *) field);
-      break;
-    default:
-      g_assert_not_reached ();
-  }
-}
-
-void
-infer_settings_init (InferSettings *s, GObjectClass *klass)
-{
-  guint n;
-  g_autofree GParamSpec **specs = g_object_class_list_properties (klass, &n);
-
-  *s = (InferSettings){ NULL };
-  for (guint i = 0; i < n; i++) {
-    if (specs[i]->owner_type == G_OBJECT_CLASS_TYPE (klass) && (specs[i]->flags & G_PARAM_WRITABLE))
-      infer_settings_set (s, specs[i]->param_id, g_param_spec_get_default_value (specs[i]));
-  }
-}
 
 void
 infer_settings_copy (InferSettings *to, const InferSettings *from)

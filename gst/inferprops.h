@@ -52,15 +52,11 @@ enum { INFER_PROP_LAST_RESULT = 1 + sizeof (InferSettings), INFER_PROP_STATS };
 /* infer_props_install: all of them, those two included. */
 void infer_props_install (GObjectClass *klass);
 
-/* Every field to its default. Free what is in it with infer_settings_clear (). */
-void infer_settings_init (InferSettings *s, GObjectClass *klass);
+/* Free what is in it, and what settings_init () and settings_set () put there, with
+ * infer_settings_clear (). */
 void infer_settings_copy (InferSettings *to, const InferSettings *from);
 void infer_settings_clear (InferSettings *s);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (InferSettings, infer_settings_clear)
-
-/* A field from or to a property's value, which the caller's lock protects. */
-void infer_settings_set (InferSettings *s, guint id, const GValue *value);
-void infer_settings_get (const InferSettings *s, guint id, GValue *value);
 
 /* infer_settings_handover: what of them is for the policy, given what upstream says of itself. */
 HandoverSettings infer_settings_handover (const InferSettings *s, gboolean upstream_live);
