@@ -169,9 +169,9 @@ test_colours (void)
     g_autoptr (Labels) labels = labels_parse (cases[i].text, TRUE, &error);
     guint32 colour = 0;
     const gboolean match = labels != NULL && labels_match (labels, cases[i].label, &colour);
+    g_autofree char *text = g_strescape (cases[i].text ? cases[i].text : "(none)", NULL);
 
-    g_test_message ("%s: %s #%06x %s", cases[i].text, cases[i].label, colour,
-        error ? error->message : "");
+    g_test_message ("%s: %s #%06x %s", text, cases[i].label, colour, error ? error->message : "");
     g_assert_true ((error == NULL) == cases[i].well);
     g_assert_true (match == cases[i].match);
     g_assert_cmphex (colour, ==, cases[i].colour);
