@@ -60,7 +60,8 @@ down_element (Moe m, bool aligned)
   const int t = blockIdx.x, d = blockIdx.y * WARPS + threadIdx.x / WARP;
 
   if (d < m.D) { /* the whole warp */
-    float sum = m.y[(size_t) t * m.D + d];
+    /* Only the lane that writes it back reads it. */
+    float sum = threadIdx.x % WARP == 0 ? m.y[(size_t) t * m.D + d] : 0;
 
     for (int i = 0; i < m.K; i++) {
       const int pair = t * m.K + i;
