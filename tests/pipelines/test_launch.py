@@ -116,6 +116,7 @@ class Files(unittest.TestCase):
         self.assertGreaterEqual(len(answers(out)), 2)
         self.assertEqual(self.frames_of(self.path('b.mp4')), self.frames_of(mp4))
 
+    @unittest.skipIf(Gst.version()[:2] == (1, 26), "1.26's splitmuxsink hangs now and then, with identity in our place too")
     def test_splitmuxsink(self):
         launch(f'{DECODE} ! {INFER} ! dsvl2overlay ! x264enc key-int-max=5 speed-preset=ultrafast ! h264parse '
                f'! splitmuxsink location={self.path("part%02d.mp4")} max-size-time=500000000')
@@ -236,7 +237,7 @@ class Application(unittest.TestCase):
         meta = GstAnalytics.buffer_get_analytics_relation_meta(buffer)
         if meta is None:
             return 0
-        ids = [i for i in range(meta.get_length()) if meta.get_od_mtd(i)[0]]
+        ids = [i for i in range(GstAnalytics.relation_get_length(meta)) if meta.get_od_mtd(i)[0]]
         self.assertEqual(len(ids), len(objects))
         for number, o in zip(ids, objects):
             found = meta.get_od_mtd(number)[1]
