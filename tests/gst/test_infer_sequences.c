@@ -65,6 +65,7 @@ typedef struct {
   gboolean reverse, live, mixed;
   int width;
   /* of the pad behind the element */
+  GMutex stream; /* held while a thing is pushed that something happens to */
   GMutex lock;
   guint out_epoch, out_segment;
   int out_width;
@@ -320,11 +321,17 @@ step (Run *r, char what)
   }
 }
 
+/* As an upstream does it: the flush ends when nothing is being pushed. */
 static gpointer
 flush_soon (gpointer data)
 {
+  Run *r = data;
+
   g_usleep (500);
-  flush (data);
+  g_assert_true (gst_harness_push_event (r->h, gst_event_new_flush_start ()));
+  g_mutex_lock (&r->stream);
+  g_assert_true (gst_harness_push_event (r->h, gst_event_new_flush_stop (TRUE)));
+  g_mutex_unlock (&r->stream);
   return NULL;
 }
 
@@ -342,9 +349,12 @@ play (Run *r, const char *script)
   begin_stream (r);
   for (const char *p = script; *p != '\0'; p++) {
     if ((*p == '1' || *p == '2') && strchr ("fdgtcsq", p[1]) != NULL && p[1] != '\0') {
-      GThread *thread = g_thread_new ("interruption", *p == '1' ? flush_soon : restart_soon, r);
+      GThread *thread;
 
+      g_mutex_lock (&r->stream);
+      thread = g_thread_new ("interruption", *p == '1' ? flush_soon : restart_soon, r);
       step (r, *++p);
+      g_mutex_unlock (&r->stream);
       g_thread_join (thread);
       r->epoch++;
       begin_stream (r);
@@ -470,6 +480,7 @@ run (const Config *config, guint32 seed, const char *script)
   r.in = g_array_new (FALSE, FALSE, sizeof (Item));
   r.out = g_array_new (FALSE, FALSE, sizeof (Item));
   g_mutex_init (&r.lock);
+  g_mutex_init (&r.stream);
   pad = gst_element_get_static_pad (r.element, "src");
   gst_pad_add_probe (pad,
       GST_PAD_PROBE_TYPE_BUFFER | GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM | GST_PAD_PROBE_TYPE_EVENT_FLUSH,
@@ -491,6 +502,7 @@ run (const Config *config, guint32 seed, const char *script)
   g_array_unref (r.in);
   g_array_unref (r.out);
   g_mutex_clear (&r.lock);
+  g_mutex_clear (&r.stream);
 }
 
 /* --- scripts --- */
