@@ -57,14 +57,14 @@ count_regions (const AskingFrame *frame)
   return frame->regions != NULL ? frame->regions->len : 1;
 }
 
-static GstVideoRectangle
+static Region
 nth_region (const AskingFrame *frame, guint n)
 {
-  GstVideoRectangle region = whole_frame (frame->info);
+  Region region = { whole_frame (frame->info), 0, -1 };
 
   if (frame->regions != NULL)
-    region = g_array_index (frame->regions, GstVideoRectangle, n);
-  gst_dsvl2_picture_align (frame->info, &region);
+    region = g_array_index (frame->regions, Region, n);
+  gst_dsvl2_picture_align (frame->info, &region.place);
   return region;
 }
 
@@ -93,6 +93,7 @@ asking_new (guint64 ticket, const AskingFrame *frame, const InferSettings *setti
   asking->questions = g_new0 (Question, asking->n_questions);
   for (guint i = 0; i < asking->n_questions; i++) {
     Question *q = &asking->questions[i];
+    const Region region = nth_region (frame, i % asking->n_regions);
 
     q->asking = asking;
     q->text = funcs->partial != NULL ? g_string_new (NULL) : NULL;
@@ -105,7 +106,9 @@ asking_new (guint64 ticket, const AskingFrame *frame, const InferSettings *setti
       .running_time = gst_segment_to_running_time (frame->segment, GST_FORMAT_TIME, pts),
       .width = GST_VIDEO_INFO_WIDTH (frame->info),
       .height = GST_VIDEO_INFO_HEIGHT (frame->info),
-      .region = nth_region (frame, q->region),
+      .region = region.place,
+      .region_label = g_quark_to_string (region.label),
+      .region_id = region.id,
       .n_frames = (int) n_earlier + 1,
       .first_pts = first_pts };
     q->turns = history_get (history, (guint) q->seen.prompt_index, q->region, asking->history);

@@ -11,6 +11,7 @@
 #include "courier.h"
 #include "history.h"
 #include "inferprops.h"
+#include "regions.h"
 
 typedef struct _Asking Asking;
 
@@ -30,7 +31,7 @@ typedef struct {
   const GPtrArray *earlier; /* GstBuffer of the same caps, oldest first; NULL: none */
   const GstVideoInfo *info;
   const GstSegment *segment;
-  const GArray *regions; /* of GstVideoRectangle in pixels; NULL: one, the whole frame */
+  const GArray *regions; /* of Region; NULL: one, the whole frame */
   GPtrArray *references; /* Dsvl2Picture: shown before the frame; NULL: none */
 } AskingFrame;
 

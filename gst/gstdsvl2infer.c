@@ -14,6 +14,9 @@
  * With a live source the stream never waits: answers go on frames that follow the one they are about, and
  * say which one that was. Otherwise each chosen frame waits for its own answer.
  *
+ * #GstDsvl2Infer:roi names parts of the frame to ask about, #GstDsvl2Infer:roi-labels objects that elements
+ * upstream have found: one element finds, the next looks closer.
+ *
  * On request there is a second pad, "text": captions as timed text, with GAP events in between, for
  * subtitle encoders, muxers and #textoverlay. Each branch needs a queue.
  *
@@ -26,6 +29,9 @@
  * gst-launch-1.0 filesrc location=street.mp4 ! decodebin ! videoconvert ! \
  *     dsvl2infer name=i interval=2000000000  i.src ! queue ! fakesink \
  *     i.text ! queue ! webvttenc ! filesink location=street.vtt
+ * gst-launch-1.0 filesrc location=street.mp4 ! decodebin ! videoconvert ! \
+ *     dsvl2infer prompt="find cars" interval=1000000000 hold=0 ! \
+ *     dsvl2infer roi-labels=car prompt="What colour is it?" ! dsvl2json ! filesink location=cars.ndjson
  * ]|
  *
  * Since: 0.1
@@ -40,6 +46,7 @@
 #include "settings.h"
 #include "textpad.h"
 #include "references.h"
+#include "regions.h"
 
 GST_DEBUG_CATEGORY_STATIC (gst_dsvl2_infer_debug);
 #define GST_CAT_DEFAULT gst_dsvl2_infer_debug
@@ -62,6 +69,7 @@ struct _GstDsvl2Infer {
   /* of the streaming thread */
   GstVideoInfo info;
   Gate gate;
+  Regions *regions;
   GPtrArray *references; /* Dsvl2Picture */
   gboolean dropped;      /* the base class did, before the next frame */
 };
@@ -150,10 +158,18 @@ post_latency (GstDsvl2Infer *self)
   gst_element_post_message (GST_ELEMENT (self), gst_message_new_latency (GST_OBJECT (self)));
 }
 
-/* Settles whether the next frame may wait, what makes it due, and with how many it is asked about. */
+static void
+report_roi (GstDsvl2Infer *self, const GError *error)
+{
+  if (error != NULL)
+    GST_ELEMENT_WARNING (self, RESOURCE, SETTINGS, ("%s", error->message), (NULL));
+}
+
+/* Settles whether the next frame may wait, what makes it due, and what of it and of how many is asked about. */
 static void
 settle (GstDsvl2Infer *self, HandoverSettings *handover, double *threshold, guint *together)
 {
+  g_autoptr (GError) error = NULL;
   gboolean unknown, sooner;
 
   GST_OBJECT_LOCK (self);
@@ -166,6 +182,7 @@ settle (GstDsvl2Infer *self, HandoverSettings *handover, double *threshold, guin
   *handover = infer_settings_handover (&self->settings, self->upstream == UPSTREAM_LIVE);
   *threshold = self->settings.change_threshold;
   *together = self->settings.frames;
+  regions_configure (self->regions, self->settings.roi, self->settings.roi_labels, &error);
   self->live = handover->live;
   sooner = self->live && self->latency > 0;
   if (sooner)
@@ -173,10 +190,22 @@ settle (GstDsvl2Infer *self, HandoverSettings *handover, double *threshold, guin
   GST_OBJECT_UNLOCK (self);
   if (sooner)
     post_latency (self);
+  report_roi (self, error);
+}
+
+/* What of a frame is asked about, as regions_find (). */
+static const GArray *
+find_regions (GstDsvl2Infer *self, GstBuffer *frame)
+{
+  g_autoptr (GError) error = NULL;
+  const GArray *regions = regions_find (self->regions, frame, &self->info, &error);
+
+  report_roi (self, error);
+  return regions;
 }
 
 static void
-ask (GstDsvl2Infer *self, guint64 ticket, GstBuffer *frame)
+ask (GstDsvl2Infer *self, guint64 ticket, GstBuffer *frame, const GArray *regions)
 {
   g_auto (InferSettings) settings = { NULL };
 
@@ -187,6 +216,7 @@ ask (GstDsvl2Infer *self, guint64 ticket, GstBuffer *frame)
       &(AskingFrame){ .frame = frame,
           .info = &self->info,
           .segment = &GST_BASE_TRANSFORM (self)->segment,
+          .regions = regions,
           .references = self->references },
       &settings, g_signal_has_handler_pending (self, signals[SIGNAL_PARTIAL], 0, TRUE));
 }
@@ -197,16 +227,24 @@ accept_frame (GstDsvl2Infer *self, GstBuffer *frame)
   const GstSegment *segment = &GST_BASE_TRANSFORM (self)->segment;
   HandoverSettings handover;
   HandoverDue due;
+  GstVideoRectangle hull;
+  gboolean hulled;
+  const GArray *regions = NULL;
   double threshold;
   guint64 ticket;
   guint together;
 
   settle (self, &handover, &threshold, &together);
   due = questions_judge (self->questions, frame, &handover);
-  due = gate_judge (&self->gate, due, threshold, frame, &self->info, NULL, segment);
+  if (due != HANDOVER_PASS)
+    regions = find_regions (self, frame);
+  if (regions != NULL && regions->len == 0)
+    due = HANDOVER_PASS;
+  hulled = regions_hull (self->regions, &self->info, &hull);
+  due = gate_judge (&self->gate, due, threshold, frame, &self->info, hulled ? &hull : NULL, segment);
   ticket = questions_push (self->questions, frame, due, together);
   if (ticket != 0)
-    ask (self, ticket, frame);
+    ask (self, ticket, frame, regions);
 }
 
 /* Asks about frames that were gathered, because none that follows belongs to them. */
@@ -218,7 +256,7 @@ conclude (GstDsvl2Infer *self)
 
   if (ticket == 0)
     return;
-  ask (self, ticket, frame);
+  ask (self, ticket, frame, find_regions (self, frame));
   gst_buffer_unref (frame);
 }
 
@@ -476,6 +514,12 @@ gst_dsvl2_infer_start (GstBaseTransform *trans)
   GST_OBJECT_UNLOCK (self);
   if (!open_references (self, s.reference_images))
     return FALSE;
+  regions_free (self->regions);
+  self->regions = regions_new ();
+  if (!regions_configure (self->regions, s.roi, s.roi_labels, &error)) {
+    GST_ELEMENT_ERROR (self, RESOURCE, SETTINGS, ("%s", error->message), (NULL));
+    return FALSE;
+  }
   if (s.model == NULL)
     s.model = dsvl2_default_model_path ();
   if (s.model == NULL) {
@@ -596,6 +640,7 @@ gst_dsvl2_infer_init (GstDsvl2Infer *self)
 
   self->questions = questions_new (G_OBJECT (self), &funcs);
   self->text = text_pad_new (GST_BASE_TRANSFORM (self));
+  self->regions = regions_new ();
   settings_init (&self->settings, G_OBJECT_GET_CLASS (self));
   gst_video_info_init (&self->info);
 }
@@ -607,6 +652,7 @@ gst_dsvl2_infer_finalize (GObject *object)
 
   questions_free (self->questions);
   text_pad_free (self->text);
+  regions_free (self->regions);
   infer_settings_clear (&self->settings);
   g_clear_pointer (&self->last_result, gst_structure_free);
   g_clear_pointer (&self->references, g_ptr_array_unref);

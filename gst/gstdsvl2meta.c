@@ -159,6 +159,10 @@ set_seen (GstStructure *s, const GstDsvl2Seen *seen)
   SET (s, "region-y", INT, seen->region.y);
   SET (s, "region-width", INT, seen->region.w);
   SET (s, "region-height", INT, seen->region.h);
+  if (seen->region_label != NULL) {
+    SET (s, "region-label", STRING, seen->region_label);
+    SET (s, "region-id", INT, seen->region_id);
+  }
   SET (s, "frames", INT, seen->n_frames);
   SET (s, "first-pts", UINT64, seen->first_pts);
   SET (s, "turns", INT, seen->n_turns);

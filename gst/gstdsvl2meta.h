@@ -14,6 +14,8 @@
  *   width, height   int      size of that frame in pixels
  *   region-x, region-y, region-width, region-height
  *                   int      the region of it that was asked about, in pixels
+ *   region-label    string   what an element upstream says is there (`roi-labels`); not there otherwise
+ *   region-id       int      and the id of that one's metadata
  *   frames          int      how many frames were asked about together, that one the last
  *   first-pts       uint64   PTS of the first of them
  *   turns           int      how many earlier questions and answers the question went on from
@@ -62,6 +64,8 @@ typedef struct {
   GstClockTime pts, stream_time, running_time;
   int width, height;
   GstVideoRectangle region; /* in pixels, within the frame */
+  const char *region_label; /* of the object that it is, or NULL */
+  int region_id;            /* of its metadata */
   int n_frames;             /* that were asked about together, this one the last */
   GstClockTime first_pts;   /* of the first of them */
   int n_turns;              /* earlier questions and answers that the question went on from */

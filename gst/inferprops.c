@@ -198,6 +198,17 @@ install_frames (GObjectClass *c)
           "one "
           "analysed (0: any frame; 0.01: something has moved; 0.5: another scene)",
           0, 1, 0, ANY_TIME));
+  g_object_class_install_property (c, FIELD (roi),
+      g_param_spec_string ("roi", "Regions of interest",
+          "Ask about these parts of the frame instead of the whole: x,y,width,height, in pixels or, "
+          "with "
+          "%, in hundredths of the frame; several are separated by \";\" (unset: the whole frame)",
+          NULL, ANY_TIME));
+  g_object_class_install_property (c, FIELD (roi_labels),
+      g_param_spec_string ("roi-labels", "Labels of regions of interest",
+          "Ask about each object that an element upstream found and called so, such as \"car, "
+          "traffic*\"; frames without one are not analysed. With roi: those whose middle is there",
+          NULL, ANY_TIME));
   g_object_class_install_property (c, FIELD (hold),
       g_param_spec_uint64 ("hold", "Hold",
           "Nanoseconds of video that an answer is repeated on the frames after the first that carries "
@@ -259,6 +270,8 @@ infer_settings_copy (InferSettings *to, const InferSettings *from)
   to->system_prompt = g_strdup (from->system_prompt);
   to->prompts = g_strdup (from->prompts);
   to->reference_images = g_strdup (from->reference_images);
+  to->roi = g_strdup (from->roi);
+  to->roi_labels = g_strdup (from->roi_labels);
 }
 
 void
@@ -272,6 +285,8 @@ infer_settings_clear (InferSettings *s)
   g_clear_pointer (&s->system_prompt, g_free);
   g_clear_pointer (&s->prompts, g_free);
   g_clear_pointer (&s->reference_images, g_free);
+  g_clear_pointer (&s->roi, g_free);
+  g_clear_pointer (&s->roi_labels, g_free);
 }
 
 /* --- what some of them mean --- */

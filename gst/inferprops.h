@@ -42,6 +42,7 @@ typedef struct {
   /* of which frames: read for each frame */
   guint64 interval, min_interval, hold, max_age, text_span;
   gdouble change_threshold;
+  char *roi, *roi_labels;
   gint mode; /* InferMode */
   guint max_queue;
 } InferSettings;

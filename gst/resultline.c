@@ -288,6 +288,7 @@ add_asked_region (GString *line, const GstStructure *s)
 {
   const int x = int_field (s, "region-x"), y = int_field (s, "region-y");
   const int w = int_field (s, "region-width"), h = int_field (s, "region-height");
+  const char *label = gst_structure_get_string (s, "region-label");
 
   if (w <= 0 || h <= 0 || (w == int_field (s, "width") && h == int_field (s, "height")))
     return;
@@ -296,6 +297,8 @@ add_asked_region (GString *line, const GstStructure *s)
   json_line_int (line, "y", y);
   json_line_int (line, "w", w);
   json_line_int (line, "h", h);
+  if (label != NULL)
+    json_line_string (line, "label", label);
   json_line_close (line, '}');
 }
 
