@@ -9,7 +9,8 @@
  * Passes video through, pixels untouched, and asks a DeepSeek-VL2 model the #GstDsvl2Infer:prompt about
  * the frames that #GstDsvl2Infer:interval chooses. Answers go on the buffers: a
  * #GstVideoRegionOfInterestMeta for each object that was found and a #GstCustomMeta "dsvl2-result" with
- * the text, and each is posted once as an element message of the same name.
+ * the text. Each is posted once as an element message of the same name, and emitted as the signal
+ * #GstDsvl2Infer::result.
  *
  * With a live source the stream never waits: answers go on frames that follow the one they are about, and
  * say which one that was. Otherwise each chosen frame waits for its own answer.
@@ -24,15 +25,21 @@
  * |[
  * gst-launch-1.0 filesrc location=street.mp4 ! decodebin ! videoconvert ! \
  *     dsvl2infer prompt="find cars" interval=500000000 ! dsvl2overlay ! videoconvert ! autovideosink
+ * ]| Cars of a file, each analysed frame with its own.
+ * |[
  * gst-launch-1.0 -m v4l2src ! videoconvert ! dsvl2infer model=/models/deepseek-vl2-tiny ! \
  *     dsvl2overlay ! videoconvert ! autovideosink
+ * ]| Captions on a camera's picture with another model; -m prints the results too.
+ * |[
  * gst-launch-1.0 filesrc location=street.mp4 ! decodebin ! videoconvert ! \
  *     dsvl2infer name=i interval=2000000000  i.src ! queue ! fakesink \
  *     i.text ! queue ! webvttenc ! filesink location=street.vtt
+ * ]| A caption every two seconds, as subtitles.
+ * |[
  * gst-launch-1.0 filesrc location=street.mp4 ! decodebin ! videoconvert ! \
  *     dsvl2infer prompt="find cars" interval=1000000000 hold=0 ! \
  *     dsvl2infer roi-labels=car prompt="What colour is it?" ! dsvl2json ! filesink location=cars.ndjson
- * ]|
+ * ]| Each car that the first one finds, asked about by the second.
  *
  * Since: 0.1
  */
@@ -688,8 +695,8 @@ gst_dsvl2_infer_class_init (GstDsvl2InferClass *klass)
    * @infer: the element
    * @result: the "dsvl2-result" structure
    *
-   * An answer: what the element message of the same name has, without a main loop. It comes from a thread
-   * of the element's, which waits for the handler.
+   * An answer: what the element message of the same name has, without a main loop. Handlers are called by
+   * the streaming thread or another of this element's, which waits for them.
    */
   signals[SIGNAL_RESULT] = g_signal_new ("result", GST_TYPE_DSVL2_INFER, G_SIGNAL_RUN_LAST, 0, NULL,
       NULL, NULL, G_TYPE_NONE, 1, GST_TYPE_STRUCTURE | G_SIGNAL_TYPE_STATIC_SCOPE);
@@ -700,8 +707,8 @@ gst_dsvl2_infer_class_init (GstDsvl2InferClass *klass)
    * @partial: a "dsvl2-partial" structure
    *
    * An answer has one token more: its text so far, the prompt, and the frame that was seen. Questions that
-   * are asked while no handler is connected send none, and cost nothing. It comes from the thread that
-   * computes, which waits for the handler.
+   * are asked while no handler is connected send none, and cost nothing. Handlers are called by a thread
+   * of this element's, which waits for them; the engine does not.
    */
   signals[SIGNAL_PARTIAL] = g_signal_new ("partial", GST_TYPE_DSVL2_INFER, G_SIGNAL_RUN_LAST, 0, NULL,
       NULL, NULL, G_TYPE_NONE, 1, GST_TYPE_STRUCTURE | G_SIGNAL_TYPE_STATIC_SCOPE);
@@ -713,8 +720,7 @@ gst_dsvl2_infer_class_init (GstDsvl2InferClass *klass)
   gst_element_class_add_static_pad_template (element, &src_template);
   gst_element_class_add_static_pad_template (element, &text_template);
   gst_element_class_set_static_metadata (element, "DeepSeek-VL2 inference", "Filter/Analyzer/Video",
-      "Answers a prompt about video frames with a vision-language model: text, and boxes of what it "
-      "found",
+      "Answers questions about video frames with DeepSeek-VL2, in text and in boxes",
       "The dsvl2 authors");
 
   /* Without a transform function the base class passes caps, allocation and pixels through. */

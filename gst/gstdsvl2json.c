@@ -22,9 +22,11 @@
  * gst-launch-1.0 filesrc location=street.mp4 ! decodebin ! videoconvert ! \
  *     dsvl2infer prompt="find cars" interval=500000000 ! \
  *     dsvl2json source=street.mp4 tags="tags,camera=door,floor=2" ! filesink location=cars.jsonl
+ * ]| What is found in a file twice a second.
+ * |[
  * gst-launch-1.0 v4l2src ! videoconvert ! dsvl2infer ! tee name=t ! queue ! dsvl2overlay ! \
  *     videoconvert ! autovideosink  t. ! queue ! dsvl2json ! fdsink fd=1
- * ]|
+ * ]| A camera on the screen and its captions on standard output.
  *
  * Since: 0.1
  */
@@ -315,29 +317,26 @@ install_properties (GObjectClass *object)
   const GParamFlags flags = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING;
 
   g_object_class_install_property (object, PROP_SOURCE,
-      g_param_spec_string ("source", "Source", "Written into each line as \"source\"; unset: left out",
+      g_param_spec_string ("source", "Source", "Value of \"source\" in each line (unset: left out)",
           NULL, flags));
   g_object_class_install_property (object, PROP_TAGS,
       g_param_spec_boxed ("tags", "Tags",
-          "Fields of this structure are written into each line as \"tags\", e.g. "
-          "\"tags,camera=door,floor=2\"; unset: left out",
+          "Fields of \"tags\" in each line, such as \"tags,camera=door,floor=2\" (unset: left out)",
           GST_TYPE_STRUCTURE, flags));
   g_object_class_install_property (object, PROP_TIMINGS,
       g_param_spec_boolean ("timings", "Timings",
-          "Write how long an answer took and what of it came from caches, which differs in each run",
-          FALSE, flags));
+          "Write how long answers took and what of them came from caches; differs in each run", FALSE,
+          flags));
   g_object_class_install_property (object, PROP_REGION_IDS,
       g_param_spec_boolean ("region-ids", "Region ids",
-          "Write each object's \"region_id\", the id of its region of interest, which differs in each "
-          "run",
-          FALSE, flags));
+          "Write \"region_id\", the id of each object's region of interest; differs in each run", FALSE,
+          flags));
   g_object_class_install_property (object, PROP_REGIONS,
       g_param_spec_boolean ("regions", "Regions",
-          "Write a line for each frame with regions of interest that other elements found", FALSE,
-          flags));
+          "Write a line for frames with regions of interest that other elements found", FALSE, flags));
   g_object_class_install_property (object, PROP_ADD_EMPTY_RESULTS,
       g_param_spec_boolean ("add-empty-results", "Add empty results",
-          "Write a line without objects for each frame that nothing else is written of", FALSE, flags));
+          "Write a line without objects for frames that have no other", FALSE, flags));
 }
 
 static void

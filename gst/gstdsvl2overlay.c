@@ -18,12 +18,12 @@
  * |[
  * gst-launch-1.0 filesrc location=street.mp4 ! decodebin ! videoconvert ! \
  *     dsvl2infer prompt="find cars" ! dsvl2overlay ! videoconvert ! autovideosink
- * ]|
+ * ]| Boxes and captions of a file.
  * |[
  * gst-launch-1.0 v4l2src ! videoconvert ! dsvl2infer prompt="find people" ! \
  *     dsvl2overlay labels="person*, *man" label-colors="person*=gold" min-confidence=0.4 \
  *     show-caption=false ! videoconvert ! autovideosink
- * ]|
+ * ]| Golden boxes around people, if the model is sure enough of them.
  *
  * Since: 0.1
  */

@@ -70,40 +70,43 @@ install_engine (GObjectClass *c)
 {
   g_object_class_install_property (c, FIELD (model),
       g_param_spec_string ("model", "Model",
-          "Folder of the model: config.json, tokenizer.json, *.safetensors (unset: the environment "
-          "variable "
-          "DSVL2_MODEL, else the small model that comes with the plugin)",
+          "Folder with config.json, tokenizer.json and *.safetensors (unset: that of the environment "
+          "variable DSVL2_MODEL, else the small model installed with the plugin)",
           NULL, BEFORE_START));
   g_object_class_install_property (c, FIELD (engine_id),
       g_param_spec_string ("engine-id", "Engine id",
-          "Elements with the same model and engine-id share one engine and must agree on its options "
-          "(unset: shared with those that have the same model and options, and no id)",
+          "Name of an engine that elements with the same model share (unset: those with equal engine "
+          "options share one)",
           NULL, BEFORE_START));
   g_object_class_install_property (c, FIELD (device),
-      g_param_spec_string ("device", "Device", "Where the model runs: auto, cpu, cuda or cuda:N",
+      g_param_spec_string ("device", "Device",
+          "Where the model runs: auto, cpu, cuda or cuda:N (auto: cuda where that can be opened, else "
+          "cpu)",
           "auto", BEFORE_START));
   g_object_class_install_property (c, FIELD (isa),
       g_param_spec_string ("isa", "Instruction set",
-          "Newest CPU instructions to use: c, avx2 or avx512 (unset: the best there is)", NULL,
+          "Newest CPU instruction set to use: c, avx2 or avx512 (unset: the best available)", NULL,
           BEFORE_START));
   g_object_class_install_property (c, FIELD (threads),
-      g_param_spec_int ("threads", "Threads", "CPU threads (0: as many as there are processors)", 0,
+      g_param_spec_int ("threads", "Threads", "Number of CPU threads (0: one for each processor)", 0,
           1024, 0, BEFORE_START));
   g_object_class_install_property (c, FIELD (bf16),
       g_param_spec_boolean ("bf16", "bfloat16",
-          "Multiply in bfloat16 where the CPU can: faster, last digits differ", FALSE, BEFORE_START));
+          "Let the CPU multiply in bfloat16 where it can: faster, with small differences in answers",
+          FALSE, BEFORE_START));
   g_object_class_install_property (c, FIELD (prefill_chunk),
       g_param_spec_int ("prefill-chunk", "Prefill chunk",
-          "Tokens of a question that are read in one step; smaller steps need less memory", 1, 65536,
-          512, BEFORE_START));
+          "Maximum number of tokens of a question that are read in one step; smaller steps need less "
+          "memory",
+          1, 65536, 512, BEFORE_START));
   g_object_class_install_property (c, FIELD (max_sequences),
       g_param_spec_int ("max-sequences", "Maximum sequences",
-          "Answers that the engine writes together, of all streams that share it", 1, 1024, 16,
-          BEFORE_START));
+          "Maximum number of answers that the engine writes at once, of all streams that share it", 1,
+          1024, 16, BEFORE_START));
   g_object_class_install_property (c, FIELD (kv_cache_size),
       g_param_spec_uint64 ("kv-cache-size", "KV cache size",
-          "Bytes for what the engine remembers of questions and answers, of all streams that share it "
-          "(0: by the model)",
+          "Size in bytes of the key-value cache, for all streams that share the engine (0: chosen by "
+          "model)",
           0, G_MAXUINT64, 0, BEFORE_START));
 }
 
@@ -111,73 +114,64 @@ static void
 install_question (GObjectClass *c)
 {
   g_object_class_install_property (c, FIELD (prompt),
-      g_param_spec_string ("prompt", "Prompt",
-          "What to ask about each frame that is analysed; a change takes effect with the next one",
+      g_param_spec_string ("prompt", "Prompt", "Question about each analysed frame",
           "Describe this image.", ANY_TIME));
   g_object_class_install_property (c, FIELD (prompts),
       g_param_spec_string ("prompts", "Prompts",
-          "Several questions about each frame instead of the prompt: one a line, or separated by \";\" "
-          "in "
-          "a single line; the frame is looked at once, and each answer is a result of its own",
+          "Several questions about each analysed frame, instead of prompt: one a line, or separated by "
+          "\";\"",
           NULL, ANY_TIME));
   g_object_class_install_property (c, FIELD (reference_images),
       g_param_spec_string ("reference-images", "Reference images",
-          "Picture files that each question shows before the frame, for prompts such as \"Find what "
-          "the "
-          "first image shows in the second\": one a line, or separated by \";\" in a single line",
+          "Picture files that each question shows before the frame: one a line, or separated by \";\"",
           NULL, BEFORE_START));
   g_object_class_install_property (c, FIELD (frames),
       g_param_spec_uint ("frames", "Frames",
-          "Frames that one question is about: as many as that are chosen one after another, and the "
-          "answer "
-          "goes on the last",
-          1, INFER_MAX_FRAMES, 1, ANY_TIME));
+          "Number of analysed frames that one question is about; its answer goes on the last", 1,
+          INFER_MAX_FRAMES, 1, ANY_TIME));
   g_object_class_install_property (c, FIELD (history),
       g_param_spec_uint ("history", "History",
-          "Earlier questions and answers that a question goes on from, as text without their frames; "
-          "each "
-          "frame that is chosen then waits for the answer to the one before (0: none)",
-          0, INFER_MAX_HISTORY, 0, ANY_TIME));
+          "Number of earlier questions and answers, as text, that a question goes on from (0: none)", 0,
+          INFER_MAX_HISTORY, 0, ANY_TIME));
   g_object_class_install_property (c, FIELD (system_prompt),
       g_param_spec_string ("system-prompt", "System prompt",
-          "Instructions that come before the prompt (unset: none)", NULL, ANY_TIME));
+          "Instructions that come before the question (unset: none)", NULL, ANY_TIME));
   g_object_class_install_property (c, FIELD (prompt_template),
       g_param_spec_enum ("prompt-template", "Prompt template", "How the prompt becomes a question",
           template_get_type (), INFER_TEMPLATE_AUTO, ANY_TIME));
   g_object_class_install_property (c, FIELD (max_new_tokens),
-      g_param_spec_int ("max-new-tokens", "Maximum new tokens",
-          "Length at which an answer is cut off, in tokens", 1, G_MAXINT, 512, ANY_TIME));
+      g_param_spec_int ("max-new-tokens", "Maximum new tokens", "Maximum length of an answer in tokens",
+          1, G_MAXINT, 512, ANY_TIME));
   g_object_class_install_property (c, FIELD (temperature),
       g_param_spec_float ("temperature", "Temperature",
-          "Randomness of the answer (0: always the likeliest token)", 0, 100, 0, ANY_TIME));
+          "Randomness of answers (0: always the likeliest token)", 0, 100, 0, ANY_TIME));
   g_object_class_install_property (c, FIELD (top_p),
       g_param_spec_float ("top-p", "Top p",
-          "Sample from the likeliest tokens that have this probability together (1: from all)", 0, 1, 1,
+          "Sample from the likeliest tokens whose probabilities add up to this (1: from all)", 0, 1, 1,
           ANY_TIME));
   g_object_class_install_property (c, FIELD (top_k),
       g_param_spec_int ("top-k", "Top k", "Sample from this many of the likeliest tokens (0: from all)",
           0, G_MAXINT, 0, ANY_TIME));
   g_object_class_install_property (c, FIELD (repetition_penalty),
       g_param_spec_float ("repetition-penalty", "Repetition penalty",
-          "Makes tokens that the answer has used already less likely (1: off)", 0.01f, 100, 1,
-          ANY_TIME));
+          "Makes tokens that the answer already has less likely (1: off)", 0.01f, 100, 1, ANY_TIME));
   g_object_class_install_property (c, FIELD (seed),
       g_param_spec_uint64 ("seed", "Seed",
-          "Start of the random numbers (the same seed, the same answer)", 0, G_MAXUINT64, 0, ANY_TIME));
+          "Start of the random numbers that answers are sampled with; used with a temperature above 0",
+          0, G_MAXUINT64, 0, ANY_TIME));
   g_object_class_install_property (c, FIELD (priority),
       g_param_spec_int ("priority", "Priority",
-          "Questions of the stream with the highest come first in an engine that streams share; those "
-          "of "
-          "equal ones take turns",
+          "Priority of the questions in a shared engine: higher ones are answered first, equal ones "
+          "take turns",
           G_MININT, G_MAXINT, 0, ANY_TIME));
   g_object_class_install_property (c, FIELD (cropping),
       g_param_spec_enum ("cropping", "Cropping",
-          "Whether the model sees the frame in detail: as a whole only, or in tiles too",
+          "Whether the model is shown tiles of the frame in full resolution, besides the whole frame",
           cropping_get_type (), DSVL2_CROPPING_AUTO, ANY_TIME));
   g_object_class_install_property (c, FIELD (max_tiles),
       g_param_spec_int ("max-tiles", "Maximum tiles",
-          "Tiles of a frame beside the whole of it (0: as many as the model allows)", 0, 1024, 0,
-          ANY_TIME));
+          "Maximum number of tiles of a frame, besides the whole frame (0: what the model allows)", 0,
+          1024, 0, ANY_TIME));
 }
 
 static void
@@ -185,18 +179,16 @@ install_frames (GObjectClass *c)
 {
   g_object_class_install_property (c, FIELD (interval),
       g_param_spec_uint64 ("interval", "Interval",
-          "Analyse the first frame of each so many nanoseconds of video (0: every frame)", 0,
+          "Time between analysed frames in nanoseconds, counted by timestamps (0: every frame)", 0,
           G_MAXINT64, 0, ANY_TIME));
   g_object_class_install_property (c, FIELD (min_interval),
       g_param_spec_uint64 ("min-interval", "Minimum interval",
-          "Nanoseconds of video that lie at least between two analysed frames, however soon the first "
-          "is answered and the second is due",
-          0, G_MAXINT64, 0, ANY_TIME));
+          "Minimum time between two analysed frames in nanoseconds (0: none)", 0, G_MAXINT64, 0,
+          ANY_TIME));
   g_object_class_install_property (c, FIELD (change_threshold),
       g_param_spec_double ("change-threshold", "Change threshold",
-          "Analyse a frame only if at least this share of the picture looks different from the last "
-          "one "
-          "analysed (0: any frame; 0.01: something has moved; 0.5: another scene)",
+          "Share of the picture that must differ from the last analysed frame (0: any frame is "
+          "analysed; 0.01: something has moved; 0.5: another scene)",
           0, 1, 0, ANY_TIME));
   g_object_class_install_property (c, FIELD (roi),
       g_param_spec_string ("roi", "Regions of interest",
@@ -211,26 +203,25 @@ install_frames (GObjectClass *c)
           NULL, ANY_TIME));
   g_object_class_install_property (c, FIELD (hold),
       g_param_spec_uint64 ("hold", "Hold",
-          "Nanoseconds of video that an answer is repeated on the frames after the first that carries "
-          "it (0: not at all; default: until the next answer)",
+          "Time in nanoseconds for which an answer is repeated on following frames (0: not at all; -1: "
+          "until the next answer)",
           0, G_MAXUINT64, GST_CLOCK_TIME_NONE, ANY_TIME));
   g_object_class_install_property (c, FIELD (max_age),
       g_param_spec_uint64 ("max-age", "Maximum age",
-          "Nanoseconds of video after the frame that an answer is about, beyond which no frame carries "
-          "it, not even for the first time (default: any age)",
+          "Age in nanoseconds, counted from the analysed frame, up to which frames carry an answer "
+          "(-1: any age)",
           0, G_MAXUINT64, GST_CLOCK_TIME_NONE, ANY_TIME));
   g_object_class_install_property (c, FIELD (text_span),
       g_param_spec_uint64 ("text-span", "Text span",
-          "Live: nanoseconds that a buffer of the text pad stands for; one follows the other while a "
-          "caption stays (0: one for each frame)",
-          0, G_MAXINT64, GST_SECOND, ANY_TIME));
+          "Live: duration of a buffer of the text pad in nanoseconds (0: one frame)", 0, G_MAXINT64,
+          GST_SECOND, ANY_TIME));
   g_object_class_install_property (c, FIELD (mode),
       g_param_spec_enum ("mode", "Mode", "Whether frames wait for their answers", mode_get_type (),
           INFER_MODE_AUTO, ANY_TIME));
   g_object_class_install_property (c, FIELD (max_queue),
       g_param_spec_uint ("max-queue", "Maximum queue",
-          "Offline: frames that may follow one that waits for its answer, so that several are answered "
-          "together (0: none)",
+          "Offline: maximum number of frames behind one that waits for its answer, so that several are "
+          "answered together",
           0, G_MAXINT, 0, ANY_TIME));
 }
 
@@ -242,15 +233,11 @@ infer_props_install (GObjectClass *c)
   install_frames (c);
   g_object_class_install_property (c, INFER_PROP_LAST_RESULT,
       g_param_spec_boxed ("last-result", "Last result",
-          "The newest answer, as the \"dsvl2-result\" structure of messages and buffers",
-          GST_TYPE_STRUCTURE, NOW));
+          "Newest answer, as a \"dsvl2-result\" structure", GST_TYPE_STRUCTURE, NOW));
   g_object_class_install_property (c, INFER_PROP_STATS,
       g_param_spec_boxed ("stats", "Statistics",
-          "Since the element was made: frames, of them analysed, dropped, skipped and unchanged; "
-          "questions answered and failed; tokens, tokens-per-second; prompt-tokens, cached-tokens and "
-          "cache-hits, their ratio; of a mean answer queue-ms, "
-          "vision-ms, prefill-ms, decode-ms",
-          GST_TYPE_STRUCTURE, NOW));
+          "Counters since the element was created, and mean times of an answer", GST_TYPE_STRUCTURE,
+          NOW));
   gst_type_mark_as_plugin_api (mode_get_type (), 0);
   gst_type_mark_as_plugin_api (template_get_type (), 0);
   gst_type_mark_as_plugin_api (cropping_get_type (), 0);

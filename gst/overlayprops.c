@@ -64,14 +64,14 @@ install_what (GObjectClass *c)
   install_boolean (c, FIELD (show_caption), "show-caption", "Show caption", TRUE,
       "Write the model's answers in a panel");
   install_boolean (c, FIELD (show_prompt), "show-prompt", "Show prompt", FALSE,
-      "Write the question before its answer; where a frame has several answers, it is always written");
+      "Write the question before a single answer too; of several answers it is always written");
   g_object_class_install_property (c, FIELD (labels),
       g_param_spec_string ("labels", "Labels",
-          "Objects to show, such as \"car, bus, traffic*\"; case does not matter (unset: all)", NULL,
-          FLAGS));
+          "Labels of the objects to show, such as \"car, bus, traffic*\", in any case (unset: all)",
+          NULL, FLAGS));
   g_object_class_install_property (c, FIELD (min_confidence),
       g_param_spec_double ("min-confidence", "Minimum confidence",
-          "Objects whose confidence is known to be lower are not shown", 0, 1, 0, FLAGS));
+          "Minimum confidence of the objects to show; those without one are shown", 0, 1, 0, FLAGS));
 }
 
 static void
@@ -79,34 +79,34 @@ install_looks (GObjectClass *c)
 {
   g_object_class_install_property (c, FIELD (label_colors),
       g_param_spec_string ("label-colors", "Label colors",
-          "Colours of boxes by label, such as \"person=#ff3030, car*=gold, *=white\"; the first that "
-          "fits "
-          "counts, other labels get a colour each (unset: all do)",
+          "Colours by label, such as \"person=#ff3030, car*=gold, *=white\"; the first that fits "
+          "counts (unset: a colour for each label)",
           NULL, FLAGS));
   g_object_class_install_property (c, FIELD (font),
       g_param_spec_string ("font", "Font",
-          "Of labels and captions: Pango font description, such as \"Sans Bold 14\"; without a size, "
-          "texts "
-          "grow with the frame",
+          "Pango font description of labels and captions, such as \"Sans Bold 14\"; without a size, "
+          "text grows with the frame",
           "Sans", FLAGS));
   g_object_class_install_property (c, FIELD (caption_font),
-      g_param_spec_string ("caption-font", "Caption font", "Of captions (unset: font)", NULL, FLAGS));
+      g_param_spec_string ("caption-font", "Caption font",
+          "Pango font description of captions (unset: that of font)", NULL, FLAGS));
   g_object_class_install_property (c, FIELD (font_scale),
-      g_param_spec_double ("font-scale", "Font scale",
-          "Makes texts that grow with the frame larger or smaller", 0.1, 10, 1, FLAGS));
+      g_param_spec_double ("font-scale", "Font scale", "Scale of text that grows with the frame", 0.1,
+          10, 1, FLAGS));
   g_object_class_install_property (c, FIELD (line_width),
-      g_param_spec_uint ("line-width", "Line width", "Of boxes, in pixels (0: grows with the frame)", 0,
-          100, 0, FLAGS));
+      g_param_spec_uint ("line-width", "Line width",
+          "Width in pixels of the lines of boxes (0: grows with the frame)", 0, 100, 0, FLAGS));
   g_object_class_install_property (c, FIELD (caption_position),
-      g_param_spec_enum ("caption-position", "Caption position", "Where the panel with the answers is",
+      g_param_spec_enum ("caption-position", "Caption position", "Position of the caption panel",
           position_get_type (), OVERLAY_CAPTION_AUTO, FLAGS));
   g_object_class_install_property (c, FIELD (caption_lines),
       g_param_spec_uint ("caption-lines", "Caption lines",
-          "Lines of the panel at most; it never covers more than two fifths of the frame", 1, 100, 8,
-          FLAGS));
+          "Maximum number of lines in the caption panel, which never covers more than two fifths of "
+          "the frame",
+          1, 100, 8, FLAGS));
   g_object_class_install_property (c, FIELD (wrap_mode),
-      g_param_spec_enum ("wrap-mode", "Wrap mode", "Where lines of a caption end", wrap_get_type (),
-          OVERLAY_WRAP_WORDCHAR, FLAGS));
+      g_param_spec_enum ("wrap-mode", "Wrap mode", "Where lines of a caption are broken",
+          wrap_get_type (), OVERLAY_WRAP_WORDCHAR, FLAGS));
 }
 
 static void
@@ -114,16 +114,15 @@ install_fading (GObjectClass *c)
 {
   g_object_class_install_property (c, FIELD (fade_after),
       g_param_spec_uint64 ("fade-after", "Fade after",
-          "Age from which an answer and its boxes fade, in nanoseconds: the frame's PTS less that of "
-          "the frame "
-          "that was analysed (18446744073709551615: never)",
+          "Age in nanoseconds, counted from the analysed frame, at which an answer and its boxes begin "
+          "to fade (-1: never)",
           0, G_MAXUINT64, 2 * GST_SECOND, FLAGS));
   g_object_class_install_property (c, FIELD (fade_duration),
-      g_param_spec_uint64 ("fade-duration", "Fade duration", "How long fading takes, in nanoseconds", 0,
+      g_param_spec_uint64 ("fade-duration", "Fade duration", "Time in nanoseconds that fading takes", 0,
           G_MAXUINT64, 8 * GST_SECOND, FLAGS));
   g_object_class_install_property (c, FIELD (fade_opacity),
       g_param_spec_double ("fade-opacity", "Fade opacity",
-          "What is left of an answer that has faded (0: it disappears)", 0, 1, 0.4, FLAGS));
+          "Opacity of an answer that has faded (0: it disappears)", 0, 1, 0.4, FLAGS));
 }
 
 void

@@ -145,6 +145,19 @@ class Test(unittest.TestCase):
             infer.set_property(name, value)
             self.assertEqual(infer.get_property(name), value)
 
+    def test_texts(self):
+        """What gst-inspect-1.0 prints of properties: short, and each of them is in the documentation."""
+        documented = open(os.path.join(os.environ['DSVL2_TEST_ROOT'], 'docs/elements.md')).read()
+        for name in ('dsvl2infer', 'dsvl2overlay', 'dsvl2json'):
+            element = Gst.ElementFactory.make(name)
+            own = [p for p in element.list_properties() if p.owner_type == element.__gtype__]
+            self.assertGreater(len(own), 5)
+            for p in own:
+                self.assertRegex(p.blurb, r'^[A-Z"].{10,158}[^. ]$', f'{name}: {p.name}')
+                self.assertNotIn('  ', p.blurb)
+                self.assertIn(f'`{p.name}`', documented, name)
+            print(f'# {name}: {len(own)} properties, the longest text has {max(len(p.blurb) for p in own)} letters')
+
 
 if __name__ == '__main__':
     Gst.init(None)
