@@ -177,15 +177,15 @@ test_asked_region (void)
   GstBuffer *frame = frame_new (0);
   GstStructure *s = gst_structure_new (GST_DSVL2_RESULT_NAME, "fresh", G_TYPE_BOOLEAN, TRUE, "width",
       G_TYPE_INT, 64, "height", G_TYPE_INT, 48, "region-x", G_TYPE_INT, 4, "region-y", G_TYPE_INT, 0,
-      "region-width", G_TYPE_INT, 32, "region-height", G_TYPE_INT, 48, "prompt-index", G_TYPE_INT, 2,
-      NULL);
+      "region-width", G_TYPE_INT, 32, "region-height", G_TYPE_INT, 48, "region-label", G_TYPE_STRING,
+      "a door", "prompt-index", G_TYPE_INT, 2, NULL);
   const GstVideoInfo info = test_info ("GRAY8", 64, 48);
 
   gst_dsvl2_meta_attach (frame, &info, s, TRUE);
   gst_structure_free (s);
   FLOWS (h, frame);
   CHECK_LINE (h, { "resolution.width", "64" }, { "region.x", "4" }, { "region.w", "32" },
-      { "region.h", "48" }, { "prompt_index", "2" });
+      { "region.h", "48" }, { "region.label", "\"a door\"" }, { "prompt_index", "2" });
   gst_harness_teardown (h);
 }
 
