@@ -87,12 +87,12 @@ take_first (const float *x, int n, uint16_t *taken)
   return index;
 }
 
+/* Each lane clears what it reads in take_first(). */
 static __device__ void
 clear (uint16_t *taken, int n)
 {
   for (int e = threadIdx.x; e < n; e += WARP)
     taken[e] = 0;
-  __syncwarp ();
 }
 
 /* What a group is worth: its best score, or the sum of its two best. */
@@ -125,8 +125,7 @@ mask_groups (const Row &r, const Route &route)
     take_first (r.group_scores, route.groups, r.kept);
   for (int e = threadIdx.x; e < route.E; e += WARP)
     if (!r.kept[e / n])
-      r.choice[e] = 0;
-  __syncwarp ();
+      r.choice[e] = 0; /* take_first() has this lane read it */
 }
 
 KERNEL (WARP)
