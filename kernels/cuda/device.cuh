@@ -28,7 +28,8 @@ ceil_div (int a, int b)
   return (a + b - 1) / b;
 }
 
-/* Enqueues a kernel; an empty grid is nothing to do. `what` continues "could not". */
+/* Enqueues a kernel; an empty grid is nothing to do. `what` continues "could not". After a failure nothing runs: what
+ * a kernel would read may not be there, and indices in it lead anywhere. */
 template <typename... Parameters, typename... Arguments>
 static void
 launch (Cuda *c, const char *what, void (*kernel) (Parameters...), dim3 grid, int threads,
@@ -36,7 +37,7 @@ launch (Cuda *c, const char *what, void (*kernel) (Parameters...), dim3 grid, in
 {
   cudaLaunchConfig_t config = {};
 
-  if (grid.x == 0 || grid.y == 0 || grid.z == 0 ||
+  if (c->failure[0] != '\0' || grid.x == 0 || grid.y == 0 || grid.z == 0 ||
       !cuda_check (c, cudaSetDevice (c->device), "be used"))
     return;
   if (shared_bytes > 48 << 10 &&

@@ -122,15 +122,19 @@ upload_rows (Cuda *c, void *to, const void *host, ptrdiff_t stride, size_t width
   }
 }
 
+/* After a failure the host gets zeros, never what its memory happened to hold. */
 static void
 download (Ops *k, void *host, const void *from, size_t bytes)
 {
   Cuda *c = cuda (k);
 
-  if (bytes > 0 && use (c) &&
-      cuda_check (c, cudaMemcpyAsync (host, from, bytes, cudaMemcpyDeviceToHost, c->stream),
-          "copy to the host"))
-    cuda_check (c, cudaStreamSynchronize (c->stream), "finish");
+  if (bytes == 0)
+    return;
+  if (failure (k) || !use (c) ||
+      !cuda_check (c, cudaMemcpyAsync (host, from, bytes, cudaMemcpyDeviceToHost, c->stream),
+          "copy to the host") ||
+      !cuda_check (c, cudaStreamSynchronize (c->stream), "finish"))
+    memset (host, 0, bytes);
 }
 
 /* --- blocks -------------------------------------------------------------------------------------- */
@@ -168,7 +172,8 @@ release (Ops *k, void *memory)
 {
   Cuda *c = cuda (k);
 
-  if (memory && use (c)) {
+  if (memory) {
+    use (c); /* where that fails, what can be given back still is */
     cuda_check (c, cudaStreamSynchronize (c->stream), "finish");
     cuda_check (c, cudaFree (memory), "free memory");
   }

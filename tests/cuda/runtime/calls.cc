@@ -152,6 +152,7 @@ static const struct {
   { cudaErrorInvalidResourceHandle, "cudaErrorInvalidResourceHandle", "invalid resource handle" },
   { cudaErrorIllegalState, "cudaErrorIllegalState",
       "the operation cannot be performed in the present state" },
+  { cudaErrorLaunchFailure, "cudaErrorLaunchFailure", "unspecified launch failure" },
   { cudaErrorLaunchOutOfResources, "cudaErrorLaunchOutOfResources",
       "too many resources requested for launch" },
   { cudaErrorStreamCaptureUnsupported, "cudaErrorStreamCaptureUnsupported",

@@ -1,0 +1,156 @@
+/* dsvl2: opens a back end, places weights, runs a step and closes it, whatever fails meanwhile
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * usage: failing DEVICE      prints one line, which says how it ended: "open: …", "alloc: …", "place: …", "step: …", or
+ * "done: CHECKSUM". Exit status 0 for each of these.
+ */
+#include "kernels/backend.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum {
+  T = 2,
+  D = 16,
+  F = 8,
+  E = 4,
+  K = 2,
+  H = 2,
+  S = 4,
+  PAGE = 4,
+  MATRICES = 1 + 3 * E,
+  MAX_MEMORY = 16
+};
+
+typedef struct {
+  Ops *k;
+  Weight weight[MATRICES];
+  void *memory[MAX_MEMORY];
+  int n_weights, n_memory;
+  bool missing; /* an allocation failed */
+} Step;
+
+static float host_weights[MATRICES][D * D], host_rows[T * D];
+static uint8_t picture[S][S][3];
+
+static void *
+memory (Step *s, size_t bytes)
+{
+  void *m = s->k->alloc (s->k, bytes);
+
+  s->missing |= !m;
+  if (m)
+    s->memory[s->n_memory++] = m;
+  return m;
+}
+
+static const void *
+uploaded (Step *s, const void *host, size_t bytes)
+{
+  void *m = memory (s, bytes);
+
+  if (m)
+    s->k->upload (s->k, m, host, bytes);
+  return m;
+}
+
+static bool
+place_weights (Step *s)
+{
+  for (int i = 0; i < MATRICES; i++) {
+    const bool down = i > 2 * E;
+
+    s->weight[i] = (Weight){ host_weights[i], WEIGHT_F32, i == 0 || down ? D : F, down ? F : D };
+    if (!s->k->place (s->k, &s->weight[i]))
+      return false;
+    s->n_weights++;
+  }
+  return true;
+}
+
+/* A picture, then a row's way through a layer. The checksum of what comes out. */
+static float
+run_step (Step *s)
+{
+  static const int32_t position[T] = { 0, 1 }, sequence[T] = { 0, 0 }, pages[1] = { 0 },
+                       ids[T * K] = { 0, 3, 1, 2 };
+  const Frame frame = { .width = S,
+    .height = S,
+    .color = FRAME_RGB,
+    .bits = 8,
+    .channel = { { &picture[0][0][0], 3 * S, 3, 0, 0 }, { &picture[0][0][1], 3 * S, 3, 0, 0 },
+        { &picture[0][0][2], 3 * S, 3, 0, 0 } } };
+  const Canvas canvas = { 1, 1, S, 0, 0, S, S, { 127, 127, 127 }, { 0.5f, 0.5f, 0.5f },
+    { 0.5f, 0.5f, 0.5f } };
+  const AttentionShape shape = { H, H, D / H, D / H, D, D, 0.3f };
+  const Experts experts = { E, D, F, s->weight + 1, s->weight + 1 + E, s->weight + 1 + 2 * E };
+  Ops *k = s->k;
+  float *tiles = memory (s, sizeof (float[3 * S * S])), *pool = memory (s, sizeof (float[PAGE * D]));
+  float *x = memory (s, sizeof host_rows), *y = memory (s, sizeof host_rows);
+  void *frame_scratch = memory (s, frame_tiles_scratch (&frame, &canvas));
+  void *scratch = memory (s, moe_experts_scratch (T, K, D, F));
+  const float *in = uploaded (s, host_rows, sizeof host_rows);
+  const int32_t *chosen = uploaded (s, ids, sizeof ids);
+  const StepRows rows = { T, uploaded (s, position, sizeof position),
+    uploaded (s, sequence, sizeof sequence), uploaded (s, pages, sizeof pages), 1, PAGE };
+  float out[T * D] = { 0 }, pixels[3 * S * S] = { 0 }, sum = 0;
+
+  if (s->missing)
+    return 0;
+  k->frame_tiles (k, tiles, &frame, &canvas, frame_scratch);
+  k->linear (k, x, in, &s->weight[0], NULL, T, 0);
+  k->kv_write (k, pool, x, D, D, &rows);
+  k->attend (k, y, x, pool, pool, &shape, &rows);
+  k->moe_experts (k, y, x, chosen, in, &experts, T, K, scratch);
+  k->download (k, pixels, tiles, sizeof pixels);
+  k->download (k, out, y, sizeof out);
+  for (int i = 0; i < T * D; i++)
+    sum += out[i];
+  for (int i = 0; i < 3 * S * S; i++)
+    sum += pixels[i];
+  return sum;
+}
+
+/* Prints how it ended; what follows is still given back. */
+static void
+tell (Step *s)
+{
+  if (!place_weights (s)) {
+    printf ("place: %s\n", s->k->failure (s->k) ? s->k->failure (s->k) : "memory ran out");
+    return;
+  }
+  const float sum = run_step (s);
+  const char *failure = s->k->failure (s->k);
+
+  if (failure)
+    printf ("step: %s\n", failure);
+  else if (s->missing)
+    printf ("alloc: memory ran out\n");
+  else
+    printf ("done: %g\n", sum);
+}
+
+int
+main (int argc, char **argv)
+{
+  const OpsOptions options = { .device = argc > 1 ? argv[1] : "cuda", .threads = 1 };
+  char message[OPS_MESSAGE] = "";
+  Step s = { .k = ops_open (&options, message) };
+
+  if (!s.k) {
+    printf ("open: %s\n", message);
+    return 0;
+  }
+  for (int i = 0; i < MATRICES; i++)
+    for (int j = 0; j < D * D; j++)
+      host_weights[i][j] = (i + j) % 7 * 0.125f - 0.375f;
+  for (int i = 0; i < T * D; i++)
+    host_rows[i] = i % 5 * 0.25f;
+  tell (&s);
+  while (s.n_memory > 0)
+    s.k->free (s.k, s.memory[--s.n_memory]);
+  while (s.n_weights > 0)
+    s.k->unplace (s.k, &s.weight[--s.n_weights]);
+  s.k->close (s.k);
+  return 0;
+}

@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+"""dsvl2: any call of the CUDA back end may fail: one clear sentence, no crash, no leak
+SPDX-License-Identifier: LGPL-2.1-or-later
+
+usage: failures.py RUN FAILING [N…]     TAP on stdout; N: only these calls
+
+FAILING opens the back end, places weights, runs a step and closes it. It runs once as it is, with the stand-in's
+trace, then once for each call of CUDA's runtime in that trace, with that call failing.
+"""
+import os
+import re
+import subprocess
+import sys
+
+LEAK = 97
+QUIET = ('cudaGetErrorString', 'cudaGetLastError', 'cudaPeekAtLastError')  # they report, and cannot fail
+SENTENCE = re.compile(r'(open|place|step): (CUDA device 0 could not [a-z].*: [a-z ()-]+'
+                      r'|There is no CUDA device \(.*\); use device=cpu)\n|(alloc|place): memory ran out\n')
+
+
+def run_once(command, **environment):
+    return subprocess.run(command, env=dict(os.environ, **environment), capture_output=True, text=True, check=False, timeout=60)
+
+
+def judge(r, name, closing, well):
+    """What is wrong with how it ended, '' if nothing."""
+    gives_back = 'Free' in name or 'Destroy' in name  # what was not given back stays: that is this failure
+    if r.returncode not in ((0, LEAK) if gives_back else (0,)):
+        return f'exit status {r.returncode}: {r.stderr[-300:]!r}'
+    if SENTENCE.fullmatch(r.stdout):
+        return ''
+    if r.stdout == well and (closing or name == 'cudaMalloc'):  # a slab of weights is asked for again, smaller
+        return ''
+    return 'no clear sentence'
+
+
+def main():
+    command, chosen = sys.argv[1:3], [int(n) for n in sys.argv[3:]]
+    trace = run_once(command, STANDIN_TRACE='1')
+    calls = [(int(n), name) for n, name in re.findall(r'^stand-in: (\d+) (cu\w+)$', trace.stderr, re.M)]
+    print(f'# {len(calls)} calls, {trace.stdout.strip()}')
+    last = max((n for n, name in calls if name == 'cudaMemcpyAsync'), default=0)
+    downloaded = next((n for n, name in calls if n > last and name == 'cudaStreamSynchronize'), last)
+    failed = done = 0
+    for n, name in calls:
+        if name in QUIET or chosen and n not in chosen:
+            continue
+        r = run_once(command, STANDIN_FAIL=str(n))
+        wrong = judge(r, name, n > downloaded, trace.stdout)
+        done += 1
+        failed += wrong != ''
+        print(f'{"not ok" if wrong else "ok"} {done} - call {n}, {name}: {r.stdout.strip()}{"; " if wrong else ""}{" ".join(wrong.split())}',
+              flush=True)
+    print(f'1..{done}')
+    return failed > 0 or done == 0 or not trace.stdout.startswith('done')
+
+
+sys.exit(main())
