@@ -192,14 +192,13 @@ install_frames (GObjectClass *c)
           0, 1, 0, ANY_TIME));
   g_object_class_install_property (c, FIELD (roi),
       g_param_spec_string ("roi", "Regions of interest",
-          "Ask about these parts of the frame instead of the whole: x,y,width,height, in pixels or, "
-          "with "
-          "%, in hundredths of the frame; several are separated by \";\" (unset: the whole frame)",
+          "Parts of the frame to ask about instead of the whole: x,y,width,height in pixels or %; "
+          "several are separated by \";\" (unset: the whole frame)",
           NULL, ANY_TIME));
   g_object_class_install_property (c, FIELD (roi_labels),
       g_param_spec_string ("roi-labels", "Labels of regions of interest",
-          "Ask about each object that an element upstream found and called so, such as \"car, "
-          "traffic*\"; frames without one are not analysed. With roi: those whose middle is there",
+          "Labels of objects to ask about that an element upstream found, such as \"car, traffic*\" "
+          "(unset: none); with roi, those whose middle is in it",
           NULL, ANY_TIME));
   g_object_class_install_property (c, FIELD (hold),
       g_param_spec_uint64 ("hold", "Hold",
@@ -236,8 +235,9 @@ infer_props_install (GObjectClass *c)
           "Newest answer, as a \"dsvl2-result\" structure", GST_TYPE_STRUCTURE, NOW));
   g_object_class_install_property (c, INFER_PROP_STATS,
       g_param_spec_boxed ("stats", "Statistics",
-          "Counters since the element was created, and mean times of an answer", GST_TYPE_STRUCTURE,
-          NOW));
+          "Counters of frames and of questions since the element was created, and mean times of an "
+          "answer",
+          GST_TYPE_STRUCTURE, NOW));
   gst_type_mark_as_plugin_api (mode_get_type (), 0);
   gst_type_mark_as_plugin_api (template_get_type (), 0);
   gst_type_mark_as_plugin_api (cropping_get_type (), 0);

@@ -367,11 +367,11 @@ questions_get_stats (Questions *q)
   seconds = 1e-6 * (double) sum.decode_us;    /* from first tokens to last */
   COUNT ("frames", n.frames);
   COUNT ("analysed", n.analysed);
-  COUNT ("answered", sum.answered);
-  COUNT ("failed", sum.failed);
   COUNT ("dropped", n.dropped);
   COUNT ("skipped", n.skipped);
   COUNT ("unchanged", n.unchanged);
+  COUNT ("answered", sum.answered);
+  COUNT ("failed", sum.failed);
   COUNT ("tokens", sum.tokens);
   COUNT ("prompt-tokens", sum.prompt_tokens);
   COUNT ("cached-tokens", sum.cached_tokens);

@@ -38,7 +38,7 @@ class Pipeline:
     """One run of a pipeline to its end, and all that it told."""
 
     def __init__(self, properties, on_infer=lambda infer: None):
-        self.messages, self.results, self.partials, self.metas = [], [], [], []
+        self.messages, self.results, self.partials, self.metas, self.told = [], [], [], [], []
         self.pipeline = Gst.parse_launch(
             f'{SOURCE} ! dsvl2infer name=infer max-new-tokens=12 {properties} ! fakesink name=sink')
         self.infer = self.pipeline.get_by_name('infer')
@@ -53,6 +53,7 @@ class Pipeline:
     def on_buffer(self, pad, info):
         buffer = info.get_buffer()
         meta = buffer.get_custom_meta('dsvl2-result')
+        self.told.append([r for r in self.results if r.get_value('seen-pts') == buffer.pts])
         self.metas.append((buffer.pts, meta.get_structure().copy() if meta else None))
         return Gst.PadProbeReturn.OK
 
@@ -113,6 +114,13 @@ class Test(unittest.TestCase):
         self.check_result(p.messages[1], 'What is it?', 1)
         self.assertEqual(p.last.get_value('prompt'), 'What is it?')
         self.assertEqual([m.get_value('tiles') for m in p.messages[1::2]], [0] * FRAMES)
+
+    def test_all_results_of_a_frame(self):
+        """The signal has told them when the frame comes; get_custom_meta has the first alone."""
+        p = Pipeline('prompts="a;b;c"')
+        print('#', [[r.get_value('prompt') for r in told] for told in p.told])
+        self.assertEqual([[r.get_value('prompt') for r in told] for told in p.told], [['a', 'b', 'c']] * FRAMES)
+        self.assertEqual([meta.get_value('prompt') for pts, meta in p.metas], ['a'] * FRAMES)
 
     def test_history(self):
         p = Pipeline('history=2 prompt="What is it?"')
