@@ -4,7 +4,8 @@ SPDX-License-Identifier: LGPL-2.1-or-later
 
 usage: pipeline.py RUN MODEL CLIP…     TAP on stdout; RUN sets up the stand-in and runs a command
 
-The plugin, the module and nvcc's kernels are the ones that are installed; nothing in them knows of the stand-in.
+The plugin, the module and nvcc's kernels are the ones that are installed; nothing in them knows of the stand-in. On a
+machine with a GPU RUN may be `env`.
 """
 import json
 import os
@@ -38,6 +39,9 @@ def is_same(a, b):
 
 
 def launches(counters):
+    """How many the stand-in counted; a GPU counts none."""
+    if 'STANDIN_KERNELS' not in os.environ and not os.path.exists(counters):
+        return 'uncounted'
     with open(counters, encoding='utf-8') as f:
         return sum(k['launches'] for k in json.load(f)['kernels'])
 
@@ -56,8 +60,9 @@ def main():
             texts = [a['text'] for a in got]
             same = len(want) == len(got) > 0 and all(is_same(a, b) for a, b in zip(want, got))
             ran = launches(counters)
-            failed += not (same and ran > 0)
-            print(f'{"ok" if same and ran > 0 else "not ok"} {n} - {os.path.basename(clip)}, "{prompt}": {len(got)} answers, {boxes} boxes, '
+            same = same and ran != 0
+            failed += not same
+            print(f'{"ok" if same else "not ok"} {n} - {os.path.basename(clip)}, "{prompt}": {len(got)} answers, {boxes} boxes, '
                   f'{ran} launches, {"as" if same else "not as"} device=cpu: {texts}', flush=True)
             if not same:
                 print(f'# device=cpu: {want}\n# device=cuda: {got}')

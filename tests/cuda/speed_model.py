@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+"""dsvl2: how fast the CUDA back end would be at best, from what its kernels do on the stand-in and from datasheets
+SPDX-License-Identifier: LGPL-2.1-or-later
+
+usage: speed_model.py RUN DSVL2_CHAT MODEL IMAGE     Markdown on stdout; RUN sets up the stand-in
+
+Runs of the small MODEL that differ in one thing give what a decoded token, a token of a prompt and a picture cost:
+launches, bytes of memory (each counted once a launch: a cache that never misses twice), operations of CUDA cores and
+of tensor cores. The published sizes cost what their shapes ask for, times what MODEL's runs took above theirs.
+A step takes the longer of moving its bytes and computing its operations at datasheet speed, and its launches.
+"""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+LAUNCH = 2.5e-6   # seconds between the starts of two kernels of a stream, where these are shorter
+ANSWER = 64       # tokens
+
+# bytes/s, bf16 tensor and float32 operations/s (dense), bytes of memory
+DEVICES = {
+    'H100 SXM': (3350e9, 989e12, 67e12, 80e9),
+    'A100 80 GB': (2039e9, 312e12, 19.5e12, 80e9),
+    'L4': (300e9, 121e12, 30.3e12, 24e9),
+    'RTX 4090': (1008e9, 165e12, 82.6e12, 24e9),
+    'AGX Orin 64 GB': (204.8e9, 42.5e12, 5.3e12, 64e9),
+}
+
+SIGLIP = dict(width=1152, layers=27, mlp=4304, patches=27 * 27, patch=14)
+# Of docs/MODEL.md; latent: MLA's (rank, rope, nope, value)
+PUBLISHED = {
+    'Tiny': dict(D=1280, layers=12, heads=10, latent=None, head=128, E=64, K=6, shared=2, F=896, dense=6848, V=129280, file=6.7e9),
+    'Small': dict(D=2048, layers=27, heads=16, latent=(512, 64, 128, 128), E=64, K=6, shared=2, F=1408, dense=10944, V=102400, file=32e9),
+    'VL2': dict(D=2560, layers=30, heads=32, latent=(512, 64, 128, 128), E=72, K=6, shared=2, F=1536, dense=12288, V=129280, file=55e9),
+}
+COUNTS = ('launches', 'flops', 'matrix_flops', 'bytes')
+
+
+# --- what shapes ask for ------------------------------------------------------------------------------------
+
+def attention_weights(m):
+    if not m['latent']:
+        return 4 * m['D'] * m['heads'] * m['head']
+    rank, rope, nope, value = m['latent']
+    return m['D'] * m['heads'] * (nope + rope) + m['D'] * (rank + rope) + rank * m['heads'] * (nope + value) + m['heads'] * value * m['D']
+
+
+def layer_weights(m):
+    """Weights of all layers that one token uses."""
+    moe = m['D'] * (3 * (m['K'] + m['shared']) * m['F'] + m['E'])
+    return m['layers'] * attention_weights(m) + 3 * m['D'] * m['dense'] + (m['layers'] - 1) * moe
+
+
+def decode_bytes(m):
+    return 2 * (layer_weights(m) + m['V'] * m['D'])
+
+
+def all_bytes(m):
+    return 2 * (m['layers'] * attention_weights(m) + 3 * m['D'] * m['dense'] +
+                (m['layers'] - 1) * m['D'] * (3 * (m['E'] + m['shared']) * m['F'] + m['E']))
+
+
+def tile_weights(v):
+    return v['layers'] * (4 * v['width'] ** 2 + 2 * v['width'] * v['mlp']) + 3 * v['patch'] ** 2 * v['width']
+
+
+def tile_flops(v):
+    return 2 * v['patches'] * tile_weights(v) + v['layers'] * 4 * v['patches'] ** 2 * v['width']
+
+
+def shapes_of(folder):
+    """The language part and the vision part of a checkpoint."""
+    with open(os.path.join(folder, 'config.json'), encoding='utf-8') as f:
+        c = json.load(f)
+    t, v = c['language_config'], c['vision_config']
+    latent = (t['kv_lora_rank'], t['qk_rope_head_dim'], t['qk_nope_head_dim'], t['v_head_dim']) if t['use_mla'] else None
+    text = dict(D=t['hidden_size'], layers=t['num_hidden_layers'], heads=t['num_attention_heads'], latent=latent,
+                head=t['hidden_size'] // t['num_attention_heads'], E=t['n_routed_experts'], K=t['num_experts_per_tok'],
+                shared=t['n_shared_experts'], F=t['moe_intermediate_size'], dense=t['intermediate_size'], V=t['vocab_size'])
+    vision = dict(width=v['width'], layers=v['layers'], mlp=int(v['width'] * v['mlp_ratio']),
+                  patches=(v['image_size'] // v['patch_size']) ** 2, patch=v['patch_size'])
+    return text, vision
+
+
+# --- what runs cost -----------------------------------------------------------------------------------------
+
+def run_once(command, prompt, tokens, image=None):
+    """-> counts of one answer of so many tokens at most, tokens of its prompt, of itself"""
+    with tempfile.NamedTemporaryFile(suffix='.json') as counters:
+        out = subprocess.run([*command, '--prompt', prompt, '--max-new-tokens', str(tokens), '--json', '--cropping', 'off', *(['--image', image] if image else [])],
+                             env=dict(os.environ, STANDIN_COUNTERS=counters.name, STANDIN_RACES='1'), check=True, text=True,
+                             stdout=subprocess.PIPE, timeout=900).stdout
+        kernels, libraries = (json.load(open(counters.name, encoding='utf-8'))[k] for k in ('kernels', 'libraries'))
+    total = dict.fromkeys(COUNTS, 0)
+    for k in kernels:
+        total['launches'] += k['launches']
+        total['flops'] += k['flops']
+        total['matrix_flops'] += k['matrix_flops']
+        total['bytes'] += k['unique_read'] + k['unique_written']
+    for c in libraries:   # cuBLAS multiplies on tensor cores
+        total['launches'] += c['calls']
+        total['matrix_flops'] += c['flops']
+        total['bytes'] += c['read'] + c['written']
+    used = json.loads(out.splitlines()[0])['tokens']
+    return total, used['prompt'], used['answer']
+
+
+def minus(a, b, n=1):
+    return {k: (a[k] - b[k]) / n for k in COUNTS}
+
+
+def measure(command, image):
+    """-> what a decoded token, a prompt's token and a picture's tile cost MODEL"""
+    few, p, t = run_once(command, 'street street', 2)
+    more, _, u = run_once(command, 'street street', 10)
+    long, q, _ = run_once(command, 'street ' * 60, 2)
+    seen, r, _ = run_once(command, '<image>\nstreet street', 2, image)
+    if u <= t or q <= p or r <= p:
+        sys.exit(f'speed_model: answers of {t} and {u} tokens to prompts of {p}, {q} and {r} tokens tell nothing')
+    decode, prompt = minus(more, few, u - t), minus(long, few, q - p)
+    picture = {k: seen[k] - few[k] - (prompt[k] * (r - p) if k != 'launches' else 0) for k in COUNTS}
+    return decode, prompt, picture
+
+
+# --- predictions --------------------------------------------------------------------------------------------
+
+def seconds(device, moved, flops, tensor_share, launches):
+    bandwidth, tensor, cores, _ = device
+    computing = flops * tensor_share / tensor + flops * (1 - tensor_share) / cores
+    return max(moved / bandwidth, computing, launches * LAUNCH)
+
+
+def share(cost):
+    return cost['matrix_flops'] / max(1, cost['matrix_flops'] + cost['flops'])
+
+
+def main():
+    run, chat, model, image = sys.argv[1:]
+    text, vision = shapes_of(model)
+    decode, prompt, picture = measure([run, chat, '--device', 'cuda', '--model', model], image)
+    over = decode['bytes'] - decode_bytes(text)
+    print(f'A decoded token of {os.path.basename(os.path.dirname(model)) or model}: {decode["launches"]:.0f} launches, {decode["bytes"] / 1e6:.2f} MB moved, '
+          f'{decode_bytes(text) / 1e6:.2f} MB of weights.')
+    print(f'A token of a prompt: {(prompt["flops"] + prompt["matrix_flops"]) / 1e6:.1f} MFLOP, {100 * share(prompt):.0f} % on tensor cores. '
+          f'A picture: {picture["launches"]:.0f} launches, {100 * share(picture):.0f} % on tensor cores.\n')
+    print('| model | device | decode, tokens/s | bytes ÷ least | prefill of 512, tokens/s | vision, ms a tile |'
+          ' 1080p frames/s, nine tiles | one tile |\n|---|---|---|---|---|---|---|---|')
+    for name, m in PUBLISHED.items():
+        size = m['layers'] * m['D'] / (text['layers'] * text['D'])
+        launches = decode['launches'] * m['layers'] / text['layers']
+        moved = decode_bytes(m) + max(0, over) * size
+        worth = (prompt['flops'] + prompt['matrix_flops']) / (2 * layer_weights(text))
+        tile_worth = (picture['flops'] + picture['matrix_flops']) / tile_flops(vision)
+        for device, d in DEVICES.items():
+            if m['file'] * 1.1 > d[3]:
+                print(f'| {name} | {device} | does not fit | | | | | |')
+                continue
+            token = seconds(d, moved, 2 * layer_weights(m), share(decode), launches)
+
+            def prefill(n):
+                return seconds(d, all_bytes(m), n * 2 * layer_weights(m) * worth, share(prompt), launches)
+            tile = seconds(d, 2 * tile_weights(SIGLIP), tile_flops(SIGLIP) * max(1, tile_worth), share(picture),
+                           picture['launches'] * SIGLIP['layers'] / vision['layers'])
+            frames = [1 / (n * tile + prefill(p) + ANSWER * token) for n, p in ((9, 1807), (1, 421))]
+            print(f'| {name} | {device} | {1 / token:.0f} | {moved / decode_bytes(m):.2f} | {512 / prefill(512):.0f} | {1000 * tile:.1f} |'
+                  f' {frames[0]:.2f} | {frames[1]:.2f} |')
+
+
+main()
