@@ -12,7 +12,7 @@
 #include <gst/gst.h>
 #include <string.h>
 
-/* Measured: mean IoU 0.907, 0.935 and 0.917, every car found, nothing invented. */
+/* Measured: mean IoU 0.911, 0.906 and 0.911, every car found, nothing invented. */
 static const double LEAST_MEAN_IOU = 0.87, LEAST_RECALL = 0.97, LEAST_PRECISION = 0.97;
 
 enum { CAR = 0 };

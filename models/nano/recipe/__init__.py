@@ -3,10 +3,10 @@
 SPDX-License-Identifier: LGPL-2.1-or-later
 
 kinds sprites backgrounds scenes tiles     the world: painted streets with emoji on them
-tokenizer questions                        the language: what is asked and answered
+tokenizer unreached questions nouns        the language: what is asked and answered
 fused vision language model checkpoint     the network, its files
 pool detector packing stages training      what it is trained on, with what losses, by which loop
 answer frames                              asking it; what it is measured on
 
-Commands, in this folder's parent: python3 -m recipe.train, .evaluate, .reference_check, .clips
+Commands, in this folder's parent: python3 -m recipe.train, .evaluate, .reference_check, .clips, .unreached
 """

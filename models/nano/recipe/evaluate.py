@@ -1,6 +1,6 @@
 """How good a model is: on scenes that were never trained on, or on clips.
 
-usage: python3 -m recipe.evaluate MODEL [--scenes N | --clips FILE ...] [--write FOLDER]
+usage: python3 -m recipe.evaluate MODEL [--scenes N [--sprites FAMILY] | --clips FILE ...] [--write FOLDER]
 
 MODEL is a folder in the hub's layout or a stage's .pt file. --write leaves the frames, their truth and all
 questions with their answers in a folder, for tests/bench/nano_eval to be compared with.
@@ -17,7 +17,7 @@ import re
 import numpy as np
 import torch
 
-from . import answer, checkpoint, frames, questions, tiles
+from . import answer, checkpoint, frames, nouns, questions, sprites, tiles
 from .kinds import KINDS, N_KINDS
 from .tokenizer import Tokenizer
 
@@ -27,12 +27,6 @@ COUNT = 'How many {p} are there?'
 IS_THERE = 'Is there a {s}?'
 DESCRIBE = 'Describe this image.'
 GROUND = '<|grounding|>Describe the image.'
-# Kinds that are not taught: "There is no …" is the only right thing to say.
-UNTAUGHT = (
-    'birds horses cows sheep elephants bears zebras giraffes airplanes boats trains motorcycles benches '
-    'umbrellas handbags ties suitcases kites skateboards surfboards bottles cups forks knives spoons '
-    'bowls bananas apples sandwiches oranges carrots pizzas donuts cakes chairs couches beds tables toilets '
-    'televisions laptops keyboards phones ovens books clocks vases scissors flowers houses').split()
 MATCH = .5     # IoU from which a box is right
 WHOLE = .6     # objects that show less of themselves are neither asked for nor held against the model
 PARTIAL = .3   # IoU with such a one that excuses a box
@@ -83,7 +77,7 @@ def plan(shown):
             yield Question(i, 'is there', kind, IS_THERE)
             if there:
                 yield Question(i, 'count', kind, COUNT)
-        yield Question(i, 'untaught', None, 'find ' + UNTAUGHT[i % len(UNTAUGHT)])
+        yield Question(i, 'untaught', None, 'find ' + nouns.HELD_OUT[i % len(nouns.HELD_OUT)])
         if 'caption' in frame.truth:
             yield Question(i, 'describe', None, DESCRIBE)
             yield Question(i, 'ground', None, GROUND)
@@ -161,13 +155,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('model')
     parser.add_argument('--scenes', type=int, default=200)
+    parser.add_argument('--sprites', choices=(sprites.NOTO, sprites.EMOJIONE), default=sprites.NOTO)
     parser.add_argument('--clips', nargs='+')
     parser.add_argument('--write')
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     model, tokenizer = checkpoint.load(arguments.model), Tokenizer()
     shown = (list(itertools.chain(*map(frames.of_clip, arguments.clips))) if arguments.clips
-             else list(frames.held_out(arguments.scenes)))
+             else list(frames.held_out(arguments.scenes, arguments.sprites)))
     asked = list(plan(shown))
     pictures = np.stack([tiles.cut(frame.image)[0] for frame in shown])
     answers = answer.answer(model, tokenizer, pictures, [(q.frame, q.text) for q in asked])

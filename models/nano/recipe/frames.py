@@ -4,7 +4,7 @@ SPDX-License-Identifier: LGPL-2.1-or-later
 
 Beside the pictures lies a JSON Lines file, a line a frame: `timestamp` (ns, of clips), `resolution`, and
 `objects`: `roi_type` (the kind's name), `id`, `x`, `y`, `w`, `h` in pixels, and `visible`, the part of the
-object that the frame shows. Scenes have their `caption` too.
+object that the frame shows. Scenes have their `caption` too, and `sprites`, the family they are drawn with.
 """
 import json
 import os
@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from . import pool, questions, scenes
+from . import pool, questions, scenes, sprites
 from .kinds import KINDS
 
 HELD_OUT_SEED = pool.SEED + 900
@@ -40,16 +40,16 @@ def describe(kind, number, box, visible=1.):
             'visible': round(visible, 3)}
 
 
-def held_out(n):
+def held_out(n, family=sprites.NOTO):
     """n scenes of a seed that no training uses."""
-    rng = np.random.default_rng(HELD_OUT_SEED)
+    rng = np.random.default_rng(HELD_OUT_SEED + (family != sprites.NOTO))
     for _ in range(n):
-        image, scene = scenes.draw(rng)
+        image, scene = scenes.draw(rng, family)
         width, height = scene.size
         objects = [describe(o.kind, i, [round(v * s) for v, s in zip(o[1:], (width, height) * 2)])
                    for i, o in enumerate(scene.objects, 1)]
         yield Frame(image, {'resolution': {'width': width, 'height': height}, 'objects': objects,
-                            'caption': questions.text_of(questions.describe(scene))})
+                            'sprites': family, 'caption': questions.text_of(questions.describe(scene))})
 
 
 def of_clip(path):

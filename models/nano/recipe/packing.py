@@ -58,8 +58,8 @@ class Packer:
     def _ask_six(self, rng, scene):
         """Longest first, so that the rows of a batch waste little."""
         u = rng.random(3)
-        tasks = ('phrase', 'find', 'count', 'ground' if u[0] < .45 else 'untaught' if u[0] < .7 else 'phrase',
-                 'absent' if u[1] < .5 else 'untaught' if u[1] < .75 else 'is there',
+        tasks = ('phrase', 'find', 'count', 'ground' if u[0] < .45 else 'untaught' if u[0] < .8 else 'phrase',
+                 'absent' if u[1] < .4 else 'untaught' if u[1] < .8 else 'is there',
                  'describe' if u[2] < .7 else 'is there')
         asked = [self._ask(rng, scene, task) for task in tasks]
         return sorted(asked, key=lambda a: -len(a.question) - len(a.answer))

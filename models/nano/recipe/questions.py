@@ -149,7 +149,8 @@ def _typed(rng, text):
 
 
 # What a kind is called, in singular and plural.
-TAUGHT = {word for kind in KINDS for names in ((kind.name, kind.plural), *kind.synonyms) for word in names}
+TAUGHT = tuple(dict.fromkeys(
+    word for kind in KINDS for names in ((kind.name, kind.plural), *kind.synonyms) for word in names))
 
 
 def _fill(template, singular, plural):

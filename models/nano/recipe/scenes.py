@@ -49,9 +49,9 @@ def _draw_kinds(rng):
     return [kind] * n + [_draw_kind(rng) for _ in range(int(rng.integers(0, min(2, 6 - n) + 1)))]
 
 
-def _draw_sprite(rng, kind, usual, largest, frame):
+def _draw_sprite(rng, kind, usual, largest, frame, family):
     """A sprite of the kind, of about the usual size, mirrored, tilted or neither."""
-    choice, height = sprites.of_kind(kind), frame[1]
+    choice, height = sprites.of_kind(kind, family), frame[1]
     sprite = choice[int(rng.integers(len(choice)))]
     size = np.clip(usual * math.exp(rng.normal(0, .22)), SMALLEST, largest) * height
     size *= KINDS[kind].size if kind < N_KINDS else 1
@@ -115,8 +115,8 @@ def _photograph(rng, image):
     return image
 
 
-def draw(rng):
-    """A picture and its Scene."""
+def draw(rng, family=sprites.NOTO):
+    """A picture with sprites of the family, and its Scene."""
     width, height = (320, 180) if rng.random() < .93 else (300, 225)
     image, background = backgrounds.paint(rng, width, height)
     if rng.random() < .3:
@@ -130,7 +130,7 @@ def draw(rng):
     usual = math.exp(rng.uniform(math.log(SMALLEST), math.log(largest)))
     objects, taken = [], []
     for kind in kinds:
-        sprite = _draw_sprite(rng, kind, usual, largest, (width, height))
+        sprite = _draw_sprite(rng, kind, usual, largest, (width, height), family)
         place = _find_place(rng, sprite.size, (width, height), taken)
         if not place:
             continue

@@ -1,7 +1,9 @@
 """A byte-level BPE tokenizer with DeepSeek's pre-tokenizer, except that a run of digits stays one piece.
 
 merges.json has the digit merges first, so that every coordinate the model speaks is one token, then the
-merges of the templates' text until each of its words is one.
+merges of the templates' text until each of its words is one. They were made for more kinds than are taught:
+unreached.json has the tokens that no training text contains. They keep their numbers, but words that would
+become one are spelled with smaller tokens, which training knows.
 
 SPDX-License-Identifier: LGPL-2.1-or-later
 """
@@ -44,21 +46,28 @@ def _pieces(text):
     return pieces
 
 
+def _read(name):
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), name)
+    with open(path, encoding='utf-8') as file:
+        return json.load(file)
+
+
 class Tokenizer:
-    def __init__(self):
-        path = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'merges.json')
-        with open(path, encoding='utf-8') as file:
-            self.merges = [tuple(merge) for merge in json.load(file)]
-        self.rank = {merge: i for i, merge in reversed(list(enumerate(self.merges)))}
+    """`every` keeps the merges to tokens that no training text contains. `applied` has those met so far."""
+
+    def __init__(self, every=False):
+        merges, unreached = _read('merges.json'), set(_read('unreached.json'))
         vocabulary = dict.fromkeys(BYTE_CHARACTER[b] for b in range(256))
-        vocabulary.update(dict.fromkeys(a + b for a, b in self.merges))
+        vocabulary.update(dict.fromkeys(a + b for a, b in merges))
+        self.merges = [(a, b) for a, b in merges if every or a + b not in unreached]
+        self.rank = {merge: i for i, merge in reversed(list(enumerate(self.merges)))}
         self.n_plain = len(vocabulary)
         self.tokens = [*vocabulary, *SPECIALS]
         self.ids = {token: i for i, token in enumerate(self.tokens)}
         self.bos, self.eos, self.pad = (self.ids[token] for token in SPECIALS[:3])
         self.coordinates = [self.ids[str(value)] for value in COORDINATES]
         self._special = re.compile('(' + '|'.join(map(re.escape, SPECIALS)) + ')')
-        self._cache = {}
+        self._cache, self.applied = {}, set()
 
     def _merge(self, piece):
         """Ids of a piece: the earliest merge that applies, again and again."""
@@ -69,6 +78,7 @@ class Tokenizer:
                 i = min(range(len(ranks)), key=ranks.__getitem__)
                 if ranks[i] == len(self.rank):
                     break
+                self.applied.add((parts[i], parts[i + 1]))
                 parts[i:i + 2] = [parts[i] + parts[i + 1]]
             self._cache[piece] = [self.ids[part] for part in parts]
         return self._cache[piece]
