@@ -126,6 +126,18 @@ class Test(unittest.TestCase):
         p = Pipeline('history=2 prompt="What is it?"')
         self.assertEqual([m.get_value('turns') for m in p.messages], [0, 1, 2])
 
+    def test_history_too_long(self):
+        """With the nano model and its context of 1024 tokens: earlier turns may have 512 bytes, then are left out."""
+        def nano(infer):
+            infer.set_property('model', os.path.join(os.environ['DSVL2_TEST_ROOT'], 'models/nano/hf'))
+        for length, turns in ((20, [0, 1, 2]), (300, [0, 1, 1]), (600, [0, 0, 0])):
+            p = Pipeline(f'history=2 prompt="{"x " * (length // 2)}"', nano)
+            print('#', length, [(m.get_value('turns'), m.get_value('prompt-tokens')) for m in p.messages])
+            self.assertEqual([m.get_value('turns') for m in p.messages], turns)
+            self.assertEqual((p.stats.get_value('answered'), p.stats.get_value('failed')), (FRAMES, 0))
+        p = Pipeline(f'history=2 prompt="{"x " * 2000}"', nano)
+        self.assertEqual((p.stats.get_value('answered'), p.stats.get_value('failed')), (0, FRAMES))
+
     def test_frames(self):
         p = Pipeline('frames=2')
         self.assertEqual([m.get_value('frames') for m in p.messages], [2, 1])

@@ -271,6 +271,26 @@ test_captions (void)
   g_assert_cmpuint (strlen (many), <, 200);
 }
 
+static void
+test_long_texts (void)
+{
+  OverlaySettings settings = overlay_default_settings ();
+  g_autofree char *endless = g_strnfill (100000, 'W'), *told = NULL;
+  g_autofree char *label = g_strnfill (SCENE_MAX_LABEL - 1, 'W');
+  g_autofree char *prompt = g_strnfill (SCENE_MAX_PROMPT - 1, 'W');
+  g_autofree char *caption = g_strnfill (SCENE_MAX_CAPTION - 1, 'W');
+  g_autofree char *expected =
+      g_strdup_printf ("10 10 100 80 %s… 70%%\n%s…|%s…\n", label, prompt, caption);
+  g_autoptr (GstBuffer) buffer = gst_buffer_new ();
+
+  settings.show_prompt = TRUE;
+  overlay_add_region (buffer, endless, 10, 10, 100, 80, 0.7);
+  overlay_add_caption (buffer, endless, endless, GST_CLOCK_TIME_NONE);
+  told = read_scene (buffer, &settings);
+  g_test_message ("100000 characters each: %ld are shown", g_utf8_strlen (told, -1));
+  g_assert_cmpstr (told, ==, expected);
+}
+
 /* The same object in two metas, or twice in one. */
 static void
 test_once (void)
@@ -358,6 +378,7 @@ main (int argc, char **argv)
   g_test_add_func ("/scene/palette", test_palette);
   g_test_add_func ("/scene/fading", test_fading);
   g_test_add_func ("/scene/captions", test_captions);
+  g_test_add_func ("/scene/long-texts", test_long_texts);
   g_test_add_func ("/scene/once", test_once);
 #ifdef HAVE_ANALYTICS
   g_test_add_func ("/scene/analytics", test_analytics);

@@ -189,6 +189,19 @@ test_plain_text (void)
   }
 }
 
+static void
+test_long_text (void)
+{
+  g_autofree char *endless = g_strnfill (100000, 'W');
+  g_autofree char *kept = g_strnfill (999, 'W');
+  g_autofree char *text = g_strdup_printf ("%s… [0, 40)", kept);
+  Pads p = pads_new ("mode=offline", FALSE, TRUE);
+
+  push_answered (&p, 0, endless);
+  check_text (&p, text);
+  pads_free (&p);
+}
+
 /* --- the stream --- */
 
 static void
@@ -472,6 +485,7 @@ main (int argc, char **argv)
   g_test_add_func ("/text/hold", test_hold);
   g_test_add_func ("/text/live", test_live);
   g_test_add_func ("/text/plain-text", test_plain_text);
+  g_test_add_func ("/text/long-text", test_long_text);
   g_test_add_func ("/text/stream", test_stream);
   g_test_add_func ("/text/gap-events", test_gap_events);
   g_test_add_func ("/text/flush", test_flush);
