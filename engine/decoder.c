@@ -25,7 +25,7 @@ attention_mha (const Decoder *d, Ops *k, DecoderScratch *s, const KvCache *cache
   k->rope (k, key, d->k_width, dk, key, d->k_width, dk, kv_heads, dk, d->cosine, d->sine, false, rows);
   k->kv_write (k, keys, key, d->k_width, d->k_width, rows);
   k->kv_write (k, values, value, d->v_width, d->v_width, rows);
-  k->attend (k, s->attended, s->q, keys, values, &d->attention, rows); /* [T, H, dk] */
+  k->attend (k, s->attended, s->q, keys, values, &d->attention, rows, s->splits); /* [T, H, dk] */
   k->linear (k, s->x, s->attended, &a->o, a->o_bias, T, EPI_ADD);
 }
 
@@ -58,7 +58,8 @@ attention_mla (const Decoder *d, Ops *k, DecoderScratch *s, const KvCache *cache
       true, rows);
   k->kv_write (k, latents, s->kv, latent_width, latent_width, rows);
 
-  k->attend (k, s->attended, s->q_latent, latents, latents, &d->attention, rows); /* [T, H, R] */
+  k->attend (k, s->attended, s->q_latent, latents, latents, &d->attention, rows,
+      s->splits); /* [T, H, R] */
   k->linear_heads (k, s->heads, H * d->v_dim, d->v_dim, s->attended, H * R, R, &a->v_up, H, T);
   k->linear (k, s->x, s->heads, &a->o, a->o_bias, T, EPI_ADD);
 }

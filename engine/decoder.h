@@ -56,7 +56,7 @@ typedef struct {
   DecoderLayer *layer;
 } Decoder;
 
-/* Scratch for steps of up to T rows, of which up to n_logits want logits. */
+/* Scratch for steps of up to T rows, of which up to n_logits want logits. No more rows are singles. */
 typedef struct {
   float *x;         /* [T, D] the residual stream */
   float *h;         /* [T, D] */
@@ -65,6 +65,7 @@ typedef struct {
   float *q_latent;  /* [T, H, R + rope] */
   float *attended;  /* [T, H, dv] */
   float *heads;     /* [T, H · v_dim] */
+  void *splits;     /* attend's */
   float *gate, *up; /* [T, the widest MLP] */
   float *router;    /* [T, E] */
   float *weights;   /* [T, K] */

@@ -216,6 +216,8 @@ decoder_scratch (const Decoder *d, DecoderScratch *s, Arena *arena, int T, int n
   s->q_latent = arena_new (arena, float, c->use_mla ? rows *H * d->attention.dk : 0);
   s->attended = arena_new (arena, float, rows *H * d->attention.dv);
   s->heads = arena_new (arena, float, c->use_mla ? rows *H * d->v_dim : 0);
+  s->splits =
+      arena_take (arena, attend_scratch (&d->attention, n_logits, c->max_position_embeddings), 1);
   s->gate = arena_new (arena, float, rows *F);
   s->up = arena_new (arena, float, rows *F);
   s->router = arena_new (arena, float, rows * c->n_routed_experts);

@@ -213,18 +213,35 @@ choose_tokens (Step *step, int n, StepNextFunc next, gpointer data)
   }
 }
 
-void
-step_run (Step *step, StepNextFunc next, gpointer data)
+/* The rows as the ops see them. `reach` takes few values, so that few shapes of launches occur. */
+static StepRows
+describe_rows (const Step *step)
 {
-  const Decoder *d = &step->network->decoder;
-  const StepRows rows = {
+  const int most = step->max_pages * KV_PAGE_TOKENS;
+  StepRows rows = {
     .T = step->n_rows,
+    .reach = 256,
     .position = step->device.position,
     .sequence = step->device.sequence,
     .pages = step->device.pages,
     .pages_per_sequence = step->max_pages,
     .page_tokens = KV_PAGE_TOKENS,
   };
+
+  while (rows.singles < step->n_parts && step->part[rows.singles].n_rows == 1) {
+    while (rows.reach <= step->host.position[rows.singles])
+      rows.reach *= 2;
+    rows.singles++;
+  }
+  rows.reach = MIN (rows.reach, most);
+  return rows;
+}
+
+void
+step_run (Step *step, StepNextFunc next, gpointer data)
+{
+  const Decoder *d = &step->network->decoder;
+  const StepRows rows = describe_rows (step);
   Ops *k = step->ops;
   int n_wanted = 0;
 

@@ -136,9 +136,13 @@ typedef struct {
 size_t frame_tiles_scratch (const Frame *frame, const Canvas *canvas);
 
 /* The rows of one step of the decoder: tokens of several sequences, each at its position. Sequence s
- * keeps position p in slot p % page_tokens of page pages[s · pages_per_sequence + p / page_tokens]. */
+ * keeps position p in slot p % page_tokens of page pages[s · pages_per_sequence + p / page_tokens].
+ * The host does not see what the arrays hold; two numbers tell it what a launch may look like, and change no
+ * bit of a result. */
 typedef struct {
   int T;
+  int singles; /* so many rows come first that are each the only one of their sequence (decoding) */
+  int reach;   /* more than every position of those rows; 0: as many as the pages hold */
   const int32_t *position; /* [T] */
   const int32_t *sequence; /* [T] */
   const int32_t *pages;    /* [sequences, pages_per_sequence] */
@@ -153,6 +157,11 @@ typedef struct {
   int H, kv_heads, dk, dv, k_width, v_width;
   float scale;
 } AttentionShape;
+
+/* Bytes of scratch that attend needs where up to n rows, at least one, are singles with a `reach` of up to
+ * so many positions: what each run of ATTEND_SPLIT positions adds to a head. */
+enum { ATTEND_SPLIT = 64 };
+size_t attend_scratch (const AttentionShape *shape, int n, int positions);
 
 /* How a token's experts are chosen; official code: modeling_deepseek.py, MoEGate. */
 typedef enum { ROUTE_SOFTMAX, ROUTE_SIGMOID } RouteScore;
@@ -267,9 +276,10 @@ struct _Ops {
   /* Stores x[t · x_row …] (width floats) in row t's slot of pool [pages, page_tokens, width]. */
   void (*kv_write) (Ops *k, float *pool, const float *x, int x_row, int width, const StepRows *rows);
 
-  /* out [T, H, dv]: q [T, H, dk] against positions 0 … position[t] of t's own sequence. */
+  /* out [T, H, dv]: q [T, H, dk] against positions 0 … position[t] of t's own sequence. `scratch`:
+   * attend_scratch(). */
   void (*attend) (Ops *k, float *out, const float *q, const float *k_pool, const float *v_pool,
-      const AttentionShape *shape, const StepRows *rows);
+      const AttentionShape *shape, const StepRows *rows, void *scratch);
 
   /* --- experts --------------------------------------------------------------------------------- */
 

@@ -86,9 +86,17 @@ kv_write (Ops *k, float *pool, const float *x, int x_row, int width, const StepR
   }
 }
 
+size_t
+attend_scratch (const AttentionShape *shape, int n, int positions)
+{
+  const size_t splits = (positions + ATTEND_SPLIT - 1) / ATTEND_SPLIT;
+
+  return sizeof (float) * n * shape->H * splits * (shape->dv + 2);
+}
+
 static void
 attend (Ops *k, float *out, const float *q, const float *k_pool, const float *v_pool,
-    const AttentionShape *shape, const StepRows *rows)
+    const AttentionShape *shape, const StepRows *rows, void *scratch)
 {
   for (int t = 0; t < rows->T; t++)
     for (int h = 0; h < shape->H; h++) {

@@ -340,7 +340,7 @@ attend_piece (void *arg, int i, void *scratch)
  * leave it, for whole rows of keys are read faster than parts of them. */
 static void
 attend (Ops *k, float *out, const float *q, const float *k_pool, const float *v_pool,
-    const AttentionShape *shape, const StepRows *rows)
+    const AttentionShape *shape, const StepRows *rows, void *scratch)
 {
   const int T = rows->T, H = shape->H, group = H / shape->kv_heads;
   Job job = { out, q, k_pool, v_pool, shape, rows, min_int (group, QUERIES), T };

@@ -40,7 +40,8 @@ typedef struct {
 typedef struct {
   Ops ops;
   int device;
-  char isa[16]; /* "sm_90" */
+  char isa[16];       /* "sm_90" */
+  size_t most_shared; /* bytes of shared memory that a block may have */
   cudaStream_t stream;
   Staging staging;
   Slab *slabs;

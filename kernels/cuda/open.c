@@ -61,7 +61,7 @@ choose_device (const char *name, char message[OPS_MESSAGE])
 static bool
 check_device (Cuda *c, char message[OPS_MESSAGE])
 {
-  int major = 0, minor = 0;
+  int major = 0, minor = 0, most_shared = 0;
   size_t free_bytes = 0, total_bytes = 0;
 
   if (!cuda_check (c, cudaSetDevice (c->device), "use the device") ||
@@ -69,6 +69,9 @@ check_device (Cuda *c, char message[OPS_MESSAGE])
           "ask for the compute capability") ||
       !cuda_check (c, cudaDeviceGetAttribute (&minor, cudaDevAttrComputeCapabilityMinor, c->device),
           "ask for the compute capability") ||
+      !cuda_check (c,
+          cudaDeviceGetAttribute (&most_shared, cudaDevAttrMaxSharedMemoryPerBlockOptin, c->device),
+          "ask for its shared memory") ||
       !cuda_check (c, cudaMemGetInfo (&free_bytes, &total_bytes), "ask for free memory")) {
     memcpy (message, c->failure, OPS_MESSAGE);
     return false;
@@ -85,6 +88,7 @@ check_device (Cuda *c, char message[OPS_MESSAGE])
         free_bytes >> 20, total_bytes >> 20, LEAST_FREE_BYTES >> 20);
     return false;
   }
+  c->most_shared = most_shared;
   snprintf (c->isa, sizeof c->isa, "sm_%d%d", major % 100, minor % 10);
   return true;
 }

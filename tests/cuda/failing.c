@@ -89,10 +89,15 @@ run_step (Step *s)
   float *x = memory (s, sizeof host_rows), *y = memory (s, sizeof host_rows);
   void *frame_scratch = memory (s, frame_tiles_scratch (&frame, &canvas));
   void *scratch = memory (s, moe_experts_scratch (T, K, D, F));
+  void *splits = memory (s, attend_scratch (&shape, 1, PAGE));
   const float *in = uploaded (s, host_rows, sizeof host_rows);
   const int32_t *chosen = uploaded (s, ids, sizeof ids);
-  const StepRows rows = { T, uploaded (s, position, sizeof position),
-    uploaded (s, sequence, sizeof sequence), uploaded (s, pages, sizeof pages), 1, PAGE };
+  const StepRows rows = { .T = T,
+    .position = uploaded (s, position, sizeof position),
+    .sequence = uploaded (s, sequence, sizeof sequence),
+    .pages = uploaded (s, pages, sizeof pages),
+    .pages_per_sequence = 1,
+    .page_tokens = PAGE };
   float out[T * D] = { 0 }, pixels[3 * S * S] = { 0 }, sum = 0;
 
   if (s->missing)
@@ -100,7 +105,7 @@ run_step (Step *s)
   k->frame_tiles (k, tiles, &frame, &canvas, frame_scratch);
   k->linear (k, x, in, &s->weight[0], NULL, T, 0);
   k->kv_write (k, pool, x, D, D, &rows);
-  k->attend (k, y, x, pool, pool, &shape, &rows);
+  k->attend (k, y, x, pool, pool, &shape, &rows, splits);
   k->moe_experts (k, y, x, chosen, in, &experts, T, K, scratch);
   k->download (k, pixels, tiles, sizeof pixels);
   k->download (k, out, y, sizeof out);

@@ -74,6 +74,10 @@ static const PagesCase pages_cases[] = {
   { 33,  4,   70,   3,   2,  2,  16,  40, 0, false, true },
   { 67,  1,   66,  64, 130,  2,   8,   4 },                    /* more heads than a piece of work has rows */
   {  9,  2,   20,   8,   2,  1, 300, 1030 },
+  {  5,  1,   70,  16,  16,  1, 576, 512, 0, true },           /* Small, a chunk across a split */
+  {  3,  3,  150,  16,   8,  2,  40,  40 },                    /* grouped queries, decoding */
+  {  9,  1,  129,  16,   4,  2, 160, 200, 4 },
+  {  2,  1,   66,  16,   2,  1, 400, 512 },
   { 30,  1,   80,  16,   2,  2,  16,  16, 0, false, false, ZEROS },
   { 30,  1,   80,  16,   2,  2,  16,  16, 0, false, false, TINY },
   { 30,  1,   80,  16,   2,  2,  16,  16, 0, false, true, LARGE },
@@ -124,6 +128,8 @@ make_step (Run *r, Step *s, const PagesCase *c)
   }
   s->rows = (StepRows){
     .T = c->T,
+    .singles = c->T <= c->sequences ? c->T : 0,
+    .reach = c->page_tokens % 2 ? 0 : c->last + 1,
     .position = run_input (r, s->position, c->T * sizeof (int32_t), sizeof (int32_t)),
     .sequence = run_input (r, s->sequence, c->T * sizeof (int32_t), sizeof (int32_t)),
     .pages = run_input (r, s->page, c->sequences * s->pages_per_sequence * sizeof (int32_t),
@@ -139,6 +145,7 @@ some_rows (const Step *s, int t, int n)
   StepRows rows = s->rows;
 
   rows.T = n;
+  rows.singles = rows.singles > t ? (rows.singles - t < n ? rows.singles - t : n) : 0;
   rows.position += t;
   rows.sequence += t;
   return rows;
@@ -181,9 +188,12 @@ run_attend (Run *r, int i)
   const float *q = run_floats (r, (size_t) T * H * dk, c->spread), *k_pool, *v_pool;
   float *out = run_output (r, T, H * dv, NORMAL);
   Ops *k = run_ops (r);
+  void *scratch;
   Step s;
 
   make_step (r, &s, c);
+  scratch = run_scratch (r, attend_scratch (&shape, s.rows.singles > 1 ? s.rows.singles : 1,
+                                s.pages_per_sequence * c->page_tokens));
   k_pool = make_pool (r, &s, c, shape.k_width);
   v_pool = c->mla ? k_pool : make_pool (r, &s, c, shape.v_width);
   run_case (r, 5e-6, "T=%d of %d, to %d, pages of %d, H=%d/%d dk=%d dv=%d%s%s", T, c->sequences,
@@ -192,7 +202,8 @@ run_attend (Run *r, int i)
     for (int t = 0, n; (n = run_rows (r, t, T)) > 0; t += n) {
       const StepRows rows = some_rows (&s, t, n);
 
-      k->attend (k, out + (size_t) t * H * dv, q + (size_t) t * H * dk, k_pool, v_pool, &shape, &rows);
+      k->attend (k, out + (size_t) t * H * dv, q + (size_t) t * H * dk, k_pool, v_pool, &shape, &rows,
+          scratch);
     }
 }
 
@@ -261,11 +272,13 @@ bench_attend (Run *r, int i)
     const float *k_pool = run_floats (r, rows * shape.k_width, NORMAL);
     const float *v_pool = c->mla ? k_pool : run_floats (r, rows * shape.v_width, NORMAL);
 
+    void *scratch = run_scratch (r, attend_scratch (&shape, 1, rows));
+
     run_case (r, 0, "T=%d to %d H=%d/%d dk=%d dv=%d", T, c->last, H, c->kv_heads, c->dk, c->dv);
     run_cost (r, 2.0 * T * (c->last + 1 - T / 2) * H * (c->dk + c->dv),
         T > 1 ? 0 : 4.0 * (c->last + 1) * (shape.k_width + (c->mla ? 0 : shape.v_width)));
     while (run_again (r))
-      k->attend (k, out, q, k_pool, v_pool, &shape, &s.rows);
+      k->attend (k, out, q, k_pool, v_pool, &shape, &s.rows, scratch);
   }
 }
 
