@@ -20,7 +20,8 @@ BARRIER = re.compile(r'(bar|barrier)\.(cta\.)?(sync|red)\b|bar\.warp')
 
 # The ops whose kernels a source has, the quickest first.
 OPS = {
-    'attention': ['attend_tiles', 'attend', 'kv_write'],
+    'attention': ['attend', 'attend_tiles', 'kv_write'],
+    'attention_any': ['attend_tiles', 'attend'],
     'experts': ['moe_experts'],
     'frames': ['frame_tiles'],
     'linear': ['linear_heads', 'linear'],
