@@ -92,8 +92,9 @@ typedef enum {
 
 typedef enum { DSVL2_MATRIX_BT601, DSVL2_MATRIX_BT709, DSVL2_MATRIX_BT2020 } Dsvl2Matrix;
 
-/* A frame of video in host memory. Planes and strides in bytes, as many as the format has; strides may
- * be larger than a row needs, or negative. Matrix and range are of YCbCr formats alone. */
+/* A frame of video. Planes and strides in bytes, as many as the format has; strides may
+ * be larger than a row needs, or negative. Matrix and range are of YCbCr formats alone. Planes are in host
+ * memory unless cuda_context says in which CUcontext's device memory they are. */
 typedef struct {
   Dsvl2Format format;
   int width, height;
@@ -101,6 +102,7 @@ typedef struct {
   int stride[3];
   Dsvl2Matrix matrix;
   gboolean full_range;
+  gpointer cuda_context;
 } Dsvl2Frame;
 
 typedef struct _Dsvl2Picture Dsvl2Picture;
@@ -144,6 +146,10 @@ DSVL2_API Dsvl2Model *dsvl2_engine_get_model (Dsvl2Engine *engine);
 DSVL2_API const char *dsvl2_engine_get_description (Dsvl2Engine *engine);
 /* One sentence: why the device "auto" is not a faster one than it is; NULL where there is nothing to say. */
 DSVL2_API const char *dsvl2_engine_get_note (Dsvl2Engine *engine);
+/* The CUcontext that an engine on CUDA computes in, and the number of its device: pictures in device memory of
+ * that context are read in place, those of other contexts and devices are copied to it first. NULL, and −1,
+ * for other engines, which take no picture in device memory. */
+DSVL2_API gpointer dsvl2_engine_get_cuda_context (Dsvl2Engine *engine, int *device);
 /* Bytes of weights that decoding one token reads: what memory bandwidth bounds its speed by. */
 DSVL2_API guint64 dsvl2_engine_get_bytes_per_token (Dsvl2Engine *engine);
 

@@ -134,12 +134,34 @@ dsvl2_engine_get_bytes_per_token (Dsvl2Engine *engine)
   return decoder_bytes_per_token (&engine->network.decoder);
 }
 
+gpointer
+dsvl2_engine_get_cuda_context (Dsvl2Engine *engine, int *device)
+{
+  *device = engine->ops->context ? engine->ops->device : -1;
+  return engine->ops->context;
+}
+
+/* Whether this back end can get at the pictures' pixels. */
+static bool
+can_read (Dsvl2Engine *engine, const Dsvl2Ask *ask, GError **error)
+{
+  for (int i = 0; i < ask->n_pictures; i++)
+    if (ask->pictures[i]->frame.context && !engine->ops->context) {
+      g_set_error (error, DSVL2_ERROR, DSVL2_ERROR_PICTURE,
+          "Picture %d is in CUDA memory, which the engine on %s cannot read", i + 1,
+          engine->description);
+      return false;
+    }
+  return true;
+}
+
 Dsvl2Request *
 dsvl2_engine_submit (Dsvl2Engine *engine, const Dsvl2Ask *ask, GError **error)
 {
-  Dsvl2Request *request =
-      request_new (engine->model, scheduler_kv_capacity (engine->scheduler), ask, error);
+  Dsvl2Request *request = NULL;
 
+  if (can_read (engine, ask, error))
+    request = request_new (engine->model, scheduler_kv_capacity (engine->scheduler), ask, error);
   if (request)
     scheduler_submit (engine->scheduler, request);
   return request;

@@ -85,7 +85,11 @@ frame_from_public (Frame *frame, const Dsvl2Frame *from, GError **error)
   const Layout *layout = &layouts[from->format];
   const int n_components = layout->color == FRAME_GREY ? 1 : 3;
   *frame = (Frame){
-    .width = from->width, .height = from->height, .color = layout->color, .bits = layout->bits
+    .width = from->width,
+    .height = from->height,
+    .color = layout->color,
+    .bits = layout->bits,
+    .context = from->cuda_context,
   };
   for (int i = 0; i < n_components; i++) {
     const Component *c = &layout->component[i];

@@ -99,7 +99,7 @@ enum {
   EPI_ADD = 1 << 2,       /* last: add to what y holds (the residual stream) */
 };
 
-/* One colour component of a frame in host memory: its first sample, bytes from one row (sample) to the
+/* One colour component of a frame: its first sample, bytes from one row (sample) to the
  * next, log2 of its subsampling. */
 typedef struct {
   const uint8_t *data;
@@ -110,7 +110,8 @@ typedef struct {
 /* A frame as video has it. R, G, B are channel 0, 1, 2; of a YCbCr frame they are Y, Cb, Cr, and
  *   rgb[i] = clamp ((Σ_j matrix[i][j] · (sample[j] − offset[j]) + 2¹⁵) >> 16, 0, 255)
  * with chroma taken from the nearest sample; of a grey frame channel 0 is all three. `bits` is 8, or 16
- * for little-endian samples whose high byte is what counts (P010). |matrix| < 2²⁰, offset 0 … 255. */
+ * for little-endian samples whose high byte is what counts (P010). |matrix| < 2²⁰, offset 0 … 255.
+ * The samples are in host memory, or, where `context` is not NULL, in device memory of that CUcontext. */
 typedef enum { FRAME_RGB, FRAME_YCBCR, FRAME_GREY } FrameColor;
 
 typedef struct {
@@ -119,6 +120,7 @@ typedef struct {
   int bits;
   FrameChannel channel[3];
   int32_t matrix[3][3], offset[3];
+  void *context;
 } Frame;
 
 /* The canvas that a frame is fitted into: across × down tiles of S × S. The frame is scaled with its
@@ -196,6 +198,9 @@ struct _Ops {
   const char *isa; /* what the table was filled with: "c", "avx2", "avx512", "avx512bf16", "sm_90" … */
   /* One sentence: why `auto` did not take a faster device; "" where there is none. */
   char note[OPS_MESSAGE];
+  void *
+      context; /* of a back end that reads frames in device memory: the CUcontext it computes in; else NULL */
+  int device; /* … and that device's number */
 
   void (*close) (Ops *k);
 
@@ -219,7 +224,8 @@ struct _Ops {
 
   /* tiles [across · down, 3, S, S]: the frame letter-boxed onto the canvas with Pillow's bicubic filter
    * (a = −0.5, support widened by the shrink factor, each of the two passes rounded to 8 bits: width
-   * first, as up to Pillow 12.2), normalised, cut row by row. The frame is in host memory.
+   * first, as up to Pillow 12.2), normalised, cut row by row. A frame has been read when this returns; one
+   * in device memory is for back ends that have a `context`: of that one it is read in place.
    * `scratch`: frame_tiles_scratch(). */
   void (*frame_tiles) (Ops *k, float *tiles, const Frame *frame, const Canvas *canvas, void *scratch);
 

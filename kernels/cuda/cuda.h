@@ -47,6 +47,7 @@ typedef struct {
   Slab *slabs;
   Table *tables;
   Buffer frame, host_taps; /* a frame's planes on the device; its filter's taps on the host */
+  void *copy_peer;         /* cuMemcpyPeerAsync */
   char failure[OPS_MESSAGE];
 } Cuda;
 
@@ -75,6 +76,14 @@ const void *table_on_device (Cuda *c, const void *host, size_t bytes);
 
 /* At least so many bytes on the device, of no defined content; NULL where memory ran out. */
 void *buffer_on_device (Cuda *c, Buffer *buffer, size_t bytes);
+
+/* --- context.c ----------------------------------------------------------------------------------- */
+
+/* Finds the context that the runtime works in on c->device, which is the current one: ops.context. */
+bool context_open (Cuda *c);
+
+/* Copies device memory of another context, perhaps of another device, to our own. */
+bool copy_from_context (Cuda *c, void *to, const void *from, void *context, size_t bytes);
 
 /* --- families ------------------------------------------------------------------------------------ */
 

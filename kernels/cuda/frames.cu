@@ -1,7 +1,7 @@
 /* dsvl2: from a frame of video to the model's tiles on CUDA
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * The planes go to the device as they are; two passes, width first, do what Pillow does to the last bit
+ * The planes go to the device as they are, unless they are there; two passes, width first, do what Pillow does to the last bit
  * (kernels/cpu/frames_ref.c). The taps are computed on the host, in double. */
 #include "device.cuh"
 
@@ -103,6 +103,58 @@ upload_frame (Cuda *c, Frame *there, const Frame *frame)
     there->channel[i].data =
         base + offset[plane_of[from]] + (frame->channel[from].data - plane->data - plane->first);
   }
+  return true;
+}
+
+/* The same of a frame in device memory of another context: kernels may read what their own context made
+ * and no more, so its planes are copied from context to context, rows at the distance that they have. */
+static bool
+fetch_frame (Cuda *c, Frame *there, const Frame *frame)
+{
+  Plane planes[3];
+  int plane_of[3] = {};
+  const int n = find_planes (planes, plane_of, frame);
+  size_t offset[4] = {};
+  const uint8_t *low[3];
+  uint8_t *base;
+
+  for (int p = 0; p < n; p++) {
+    const ptrdiff_t last_row = (planes[p].rows - 1) * planes[p].row;
+
+    low[p] = planes[p].data + planes[p].first + (last_row < 0 ? last_row : 0);
+    offset[p + 1] =
+        offset[p] + (size_t) (last_row < 0 ? -last_row : last_row) + planes[p].end - planes[p].first;
+  }
+  base = static_cast<uint8_t *> (buffer_on_device (c, &c->frame, offset[n]));
+  if (!base) {
+    cuda_check (c, cudaErrorMemoryAllocation, "keep a frame");
+    return false;
+  }
+  for (int p = 0; p < n; p++)
+    if (!copy_from_context (c, base + offset[p], low[p], frame->context, offset[p + 1] - offset[p]))
+      return false;
+
+  *there = *frame;
+  for (int i = 0; i < 3; i++) {
+    const int from = frame->color == FRAME_GREY ? 0 : i, p = plane_of[from];
+
+    there->channel[i] = frame->channel[from];
+    there->channel[i].data = base + offset[p] + (frame->channel[from].data - low[p]);
+  }
+  return true;
+}
+
+/* The frame with channels that kernels can read. */
+static bool
+frame_on_device (Cuda *c, Frame *there, const Frame *frame)
+{
+  if (!frame->context)
+    return upload_frame (c, there, frame);
+  if (frame->context != c->ops.context)
+    return fetch_frame (c, there, frame);
+  *there = *frame;
+  if (frame->color == FRAME_GREY)
+    there->channel[1] = there->channel[2] = frame->channel[0];
   return true;
 }
 
@@ -257,13 +309,15 @@ frame_tiles (Ops *k, float *tiles, const Frame *frame, const Canvas *canvas, voi
   uint8_t *across = (uint8_t *) scratch + taps_bytes;
   Frame there;
 
-  if (taps_bytes == 0 || !upload_frame (c, &there, frame))
+  if (taps_bytes == 0 || !frame_on_device (c, &there, frame))
     return;
   launch (c, "run frame_tiles", scale_across,
       dim3 (ceil_div (canvas->inner_width, THREADS), frame->height < 65535 ? frame->height : 65535),
       THREADS, 0, across, there, taps_there (s.horizontal, c->host_taps.data, scratch));
   launch (c, "run frame_tiles", fill_tiles, dim3 ((unsigned) ((n + THREADS - 1) / THREADS)), THREADS, 0,
       tiles, across, taps_there (s.vertical, c->host_taps.data, scratch), *canvas, n);
+  if (frame->context) /* whoever owns it may write to it from now on */
+    cuda_check (c, cudaStreamSynchronize (c->stream), "read a frame");
 }
 
 void

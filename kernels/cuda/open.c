@@ -145,7 +145,7 @@ dsvl2_cuda_open (const OpsOptions *options, char message[OPS_MESSAGE])
     goto fail;
   if (!cuda_check (c, cudaStreamCreateWithFlags (&c->stream, cudaStreamNonBlocking),
           "create a stream") ||
-      !staging_open (c)) {
+      !context_open (c) || !staging_open (c)) {
     memcpy (message, c->failure, OPS_MESSAGE);
     goto fail;
   }

@@ -54,6 +54,7 @@ typedef struct {
   Fit fit;
   int pad;      /* bytes behind each row; flipped: the rows lie bottom-up */
   bool flipped;
+  bool device;  /* in device memory, where the back end reads that */
 } FrameCase;
 
 static const FrameCase frame_cases[] = {
@@ -74,6 +75,12 @@ static const FrameCase frame_cases[] = {
   { 9001,   17, NV12, { 1, 1, 64, 0, 31, 64, 1 } },            /* wider than a strip */
   { 4111,   19, RGB,  { 1, 1, 40, 0, 0, 40, 40 } },            /* not the aspect */
   { 1920, 1080, I420, { 1, 1, 64, 0, 14, 64, 36 } },
+  {   37,   23, RGB,  { 2, 1, 14, 2, 0, 23, 14 }, 5, false, true },
+  {   37,   23, BGRX, { 1, 3, 14, 0, 16, 14, 9 }, 0, true, true },
+  {   64,   48, GREY, { 1, 1, 64, 0, 8, 64, 48 }, 9, false, true },
+  {  133,   51, NV12, { 1, 1, 50, 0, 15, 50, 19 }, 379, false, true },
+  {   99,   41, I420, { 1, 1, 33, 0, 9, 33, 14 }, 1, false, true },
+  {   99,  101, P010, { 1, 1, 33, 0, 0, 32, 33 }, 2, false, true },
 };
 /* clang-format on */
 
@@ -86,6 +93,7 @@ make_frame (Run *r, Frame *f, const FrameCase *c)
   int row[3] = { 0 };
 
   *f = (Frame){ .width = c->width, .height = c->height, .color = l->color, .bits = l->bits };
+  f->context = c->device ? run_ops (r)->context : NULL;
   for (int p = 0; p < 3; p++) {
     int used = 0, rows = 0;
     uint8_t *host;
@@ -106,7 +114,7 @@ make_frame (Run *r, Frame *f, const FrameCase *c)
     host = malloc (bytes);
     for (size_t i = 0; i < bytes; i++)
       host[i] = run_random (r, 256);
-    plane[p] = run_host_input (r, host, bytes);
+    plane[p] = f->context ? run_input (r, host, bytes, 64) : run_host_input (r, host, bytes);
     plane[p] += c->flipped ? (size_t) row[p] * (rows - 1) : 0;
     row[p] *= c->flipped ? -1 : 1;
     free (host);
@@ -144,8 +152,9 @@ run_frame (Run *r, int i)
   make_frame (r, &frame, c);
   set_matrix (&frame);
   scratch = run_scratch (r, frame_tiles_scratch (&frame, &canvas));
-  run_case (r, 0, "%s %dx%d to %dx%d of %d, %d x %d", layouts[c->layout].name, c->width, c->height,
-      canvas.across, canvas.down, canvas.S, canvas.inner_width, canvas.inner_height);
+  run_case (r, 0, "%s %dx%d%s to %dx%d of %d, %d x %d", layouts[c->layout].name, c->width, c->height,
+      c->device ? " on the device" : "", canvas.across, canvas.down, canvas.S, canvas.inner_width,
+      canvas.inner_height);
   while (run_again (r))
     k->frame_tiles (k, tiles, &frame, &canvas, scratch);
 }

@@ -210,6 +210,9 @@ locate (Block *b, Warp *w, u32 lane, u64 address, u32 bytes, Access access, Site
         "out of bounds in global memory: %s of %u bytes at %#lx, which is %s",
         access == ACCESS_LOAD ? "load" : "store", bytes, address,
         is_device_memory ((void *) address) ? "in no allocation" : "no device memory");
+  if (owner_of ((void *) address) != nullptr)
+    device_fault (b, w, lane, site, "%s at %#lx: memory of another context than the kernel's",
+        access == ACCESS_LOAD ? "load" : "store", address);
   site->launch = b->launch;
   site->low = extent.low;
   site->high = extent.high;

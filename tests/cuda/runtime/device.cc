@@ -66,6 +66,8 @@ attribute (cudaDeviceAttr which)
     case cudaDevAttrMaxRegistersPerBlock:
     case cudaDevAttrMaxRegistersPerMultiprocessor:
       return 65536;
+    case cudaDevAttrTextureAlignment:
+      return 512;
     case cudaDevAttrMaxThreadsPerMultiProcessor:
       return d.threads_multiprocessor;
     case cudaDevAttrMultiProcessorCount:
@@ -125,7 +127,10 @@ cudaSetDevice (int ordinal)
 
   if (call.chosen_to_fail)
     return fail (cudaErrorUnknown);
-  return ordinal == 0 ? cudaSuccess : fail (cudaErrorInvalidDevice);
+  if (ordinal != 0)
+    return fail (cudaErrorInvalidDevice);
+  use_primary_context ();
+  return cudaSuccess;
 }
 
 cudaError_t

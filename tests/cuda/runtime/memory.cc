@@ -27,7 +27,8 @@ enum Kind { DEVICE, PINNED, REGISTERED };
 struct Allocation {
   size_t bytes;
   Kind kind;
-  bool live; /* false: cudaMallocAsync's turn in its stream has not come */
+  bool live;         /* false: cudaMallocAsync's turn in its stream has not come */
+  const void *owner; /* the context that was current */
 };
 
 static u8 *arena, *written; /* one byte of `written` for each of the arena */
@@ -118,6 +119,16 @@ find_allocation (u64 address, Extent64 *extent)
   return true;
 }
 
+const void *
+owner_of (const void *p)
+{
+  auto next = allocations.upper_bound ((u64) p);
+
+  if (!is_device_memory (p) || next == allocations.begin ())
+    return nullptr;
+  return std::prev (next)->second.owner;
+}
+
 bool
 is_allocated (const void *p, size_t bytes)
 {
@@ -175,7 +186,7 @@ allocate (void **p, size_t bytes, bool live)
     freed.erase (place);
   }
   in_use += bytes;
-  allocations[address] = { bytes, DEVICE, live };
+  allocations[address] = { bytes, DEVICE, live, current_context () };
   *p = (void *) address;
   return cudaSuccess;
 }
@@ -290,6 +301,9 @@ check_copy (const char *name, const void *to, const void *from, size_t bytes, cu
     return fail (cudaErrorInvalidValue, "%s: the copy is %s, which is not what was said", name,
         direction (to, from));
   for (const void *p : { to, from })
+    if (is_device_memory (p) && owner_of (p) != current_context ())
+      return fail (cudaErrorInvalidValue, "%s: %p is memory of another context", name, p);
+  for (const void *p : { to, from })
     if (is_device_memory (p) && !is_allocated (p, bytes) && find_allocation ((u64) p, &extent))
       return fail (cudaErrorInvalidValue, "%s: %zu bytes at %p are more than its allocation holds",
           name, bytes, p);
@@ -324,6 +338,20 @@ copy (const char *name, void *to, const void *from, size_t bytes, cudaMemcpyKind
   if (is_pageable (to, bytes)) /* done before the call returns */
     drain (stream);
   return e;
+}
+
+cudaError_t
+copy_between_contexts (void *to, const void *to_context, const void *from, const void *from_context,
+    size_t bytes, cudaStream_t stream)
+{
+  if (!is_device_memory (to) || !is_device_memory (from) || owner_of (to) != to_context ||
+      owner_of (from) != from_context)
+    return fail (cudaErrorInvalidValue, "a copy between contexts: %p or %p is not of the one named", to,
+        from);
+  if (!is_allocated (to, bytes) || !is_allocated (from, bytes))
+    return fail (cudaErrorInvalidValue, "a copy between contexts: %zu bytes are more than there are",
+        bytes);
+  return enqueue (stream, { "copy", nullptr }, [=] { copy_now (to, from, bytes); });
 }
 
 } // namespace standin
@@ -417,7 +445,7 @@ cudaHostAlloc (void **p, size_t bytes, unsigned)
   if (!*p)
     return fail (cudaErrorMemoryAllocation);
   memset (*p, 0xff, bytes); /* NaN: what is used before something was copied there shows */
-  allocations[(u64) *p] = { bytes, PINNED, true };
+  allocations[(u64) *p] = { bytes, PINNED, true, nullptr };
   return cudaSuccess;
 }
 
@@ -453,7 +481,7 @@ cudaHostRegister (void *p, size_t bytes, unsigned)
     return fail (cudaErrorMemoryAllocation);
   if (!p || !bytes || is_allocated (p, 1))
     return fail (cudaErrorInvalidValue);
-  allocations[(u64) p] = { bytes, REGISTERED, true };
+  allocations[(u64) p] = { bytes, REGISTERED, true, nullptr };
   return cudaSuccess;
 }
 

@@ -79,9 +79,29 @@ bool is_written (const void *p, size_t bytes, size_t *first_missing = nullptr);
 /* The race check's view of device memory, NULL for other memory. */
 Shadow *shadow_of (u64 address);
 
+/* The context whose memory it is; NULL: the primary one's, or no device memory. */
+const void *owner_of (const void *p);
+
+/* cuMemcpyPeerAsync. */
+cudaError_t copy_between_contexts (void *to, const void *to_context, const void *from,
+    const void *from_context, size_t bytes, cudaStream_t stream);
+
 /* One line for each thing that was never given back; how many. */
 int report_leaked_memory ();
 int report_leaked_streams ();
+
+/* --- contexts (context.cc) ----------------------------------------------------------------------- */
+
+/* The context that this thread works in; NULL is the device's primary one, which the runtime uses.
+ * Others are made by the emulated driver (tests/cuda/driver). */
+const void *current_context ();
+
+/* Puts a context on top of this thread's stack, takes it away. False if there is none to take. */
+void push_context (const void *context);
+bool pop_context (const void **context);
+
+/* cudaSetDevice: the primary context takes the place of the one on top. */
+void use_primary_context ();
 
 /* --- streams (stream.cc) ------------------------------------------------------------------------- */
 
