@@ -364,9 +364,9 @@ ask (Question *q, Dsvl2Engine *engine, const GPtrArray *pictures, const GError *
 
 static gboolean
 show (GPtrArray *pictures, GstBuffer *frame, const GstVideoInfo *info, const GstVideoRectangle *region,
-    GError **error)
+    gboolean on_cuda, GError **error)
 {
-  Dsvl2Picture *picture = gst_dsvl2_picture_new (frame, info, region, error);
+  Dsvl2Picture *picture = gst_dsvl2_picture_new (frame, info, region, on_cuda, error);
 
   if (picture != NULL)
     g_ptr_array_add (pictures, picture);
@@ -375,7 +375,8 @@ show (GPtrArray *pictures, GstBuffer *frame, const GstVideoInfo *info, const Gst
 
 /* What is shown with each question about a region: references, then the frames. */
 static GPtrArray *
-pictures_of (const AskingFrame *frame, const GstVideoRectangle *region, GError **error)
+pictures_of (const AskingFrame *frame, const GstVideoRectangle *region, gboolean on_cuda,
+    GError **error)
 {
   g_autoptr (GPtrArray) pictures =
       g_ptr_array_new_with_free_func ((GDestroyNotify) dsvl2_picture_unref);
@@ -383,9 +384,9 @@ pictures_of (const AskingFrame *frame, const GstVideoRectangle *region, GError *
   for (guint i = 0; frame->references != NULL && i < frame->references->len; i++)
     g_ptr_array_add (pictures, dsvl2_picture_ref (g_ptr_array_index (frame->references, i)));
   for (guint i = 0; frame->earlier != NULL && i < frame->earlier->len; i++)
-    if (!show (pictures, g_ptr_array_index (frame->earlier, i), frame->info, region, error))
+    if (!show (pictures, g_ptr_array_index (frame->earlier, i), frame->info, region, on_cuda, error))
       return NULL;
-  if (!show (pictures, frame->frame, frame->info, region, error))
+  if (!show (pictures, frame->frame, frame->info, region, on_cuda, error))
     return NULL;
   return g_steal_pointer (&pictures);
 }
@@ -395,8 +396,11 @@ static void
 ask_about_region (Asking *asking, guint region, Dsvl2Engine *engine, const AskingFrame *frame,
     const InferSettings *settings)
 {
+  int device;
+  const gboolean on_cuda = dsvl2_engine_get_cuda_context (engine, &device) != NULL;
   g_autoptr (GError) error = NULL;
-  g_autoptr (GPtrArray) pictures = pictures_of (frame, &asking->questions[region].seen.region, &error);
+  g_autoptr (GPtrArray) pictures =
+      pictures_of (frame, &asking->questions[region].seen.region, on_cuda, &error);
 
   for (guint i = region; i < asking->n_questions; i += asking->n_regions)
     ask (&asking->questions[i], engine, pictures, error, settings);

@@ -44,6 +44,7 @@
  * Since: 0.1
  */
 #include "gstdsvl2infer.h"
+#include "cudaframes.h"
 #include "enginepool.h"
 #include "gate.h"
 #include "gstdsvl2meta.h"
@@ -89,10 +90,12 @@ G_DEFINE_TYPE (GstDsvl2Infer, gst_dsvl2_infer, GST_TYPE_BASE_TRANSFORM)
 GST_ELEMENT_REGISTER_DEFINE_WITH_CODE (dsvl2infer, "dsvl2infer", GST_RANK_NONE, GST_TYPE_DSVL2_INFER,
     GST_DEBUG_CATEGORY_INIT (gst_dsvl2_infer_debug, "dsvl2infer", 0, "questions about video frames"))
 
+#define INFER_CAPS GST_DSVL2_CAPS CUDA_FRAMES_CAPS (GST_DSVL2_FORMATS)
+
 static GstStaticPadTemplate sink_template =
-    GST_STATIC_PAD_TEMPLATE ("sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS (GST_DSVL2_CAPS));
+    GST_STATIC_PAD_TEMPLATE ("sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS (INFER_CAPS));
 static GstStaticPadTemplate src_template =
-    GST_STATIC_PAD_TEMPLATE ("src", GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS (GST_DSVL2_CAPS));
+    GST_STATIC_PAD_TEMPLATE ("src", GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS (INFER_CAPS));
 
 static GstStaticPadTemplate text_template = GST_STATIC_PAD_TEMPLATE ("text", GST_PAD_SRC,
     GST_PAD_REQUEST, GST_STATIC_CAPS ("text/x-raw,format=utf8"));
@@ -451,6 +454,8 @@ gst_dsvl2_infer_query (GstBaseTransform *trans, GstPadDirection direction, GstQu
     gst_query_add_scheduling_mode (query, GST_PAD_MODE_PUSH);
     return TRUE;
   }
+  if (cuda_frames_answer (GST_ELEMENT (self), query))
+    return TRUE;
   if (direction == GST_PAD_SINK && GST_QUERY_IS_SERIALIZED (query) && !drain (self))
     return FALSE;
   return GST_BASE_TRANSFORM_CLASS (parent_class)->query (trans, direction, query);
@@ -555,6 +560,7 @@ gst_dsvl2_infer_start (GstBaseTransform *trans)
       dsvl2_engine_get_description (engine));
   if (dsvl2_engine_get_note (engine))
     GST_INFO_OBJECT (self, "%s", dsvl2_engine_get_note (engine));
+  cuda_frames_offer (GST_ELEMENT (self), engine);
   questions_start (self->questions, engine);
   return TRUE;
 }

@@ -134,7 +134,8 @@ describe (const RawFrame *raw, const GstVideoInfo *info, Dsvl2Format format,
   GstVideoRectangle r = raw_frame_place (raw, info, region);
   Dsvl2Frame f = { .format = format,
     .matrix = matrix_of (&info->colorimetry),
-    .full_range = info->colorimetry.range == GST_VIDEO_COLOR_RANGE_0_255 };
+    .full_range = info->colorimetry.range == GST_VIDEO_COLOR_RANGE_0_255,
+    .cuda_context = raw->cuda_context };
   guint shift_x, shift_y;
 
   subsampling (info, &shift_x, &shift_y);
@@ -151,7 +152,7 @@ describe (const RawFrame *raw, const GstVideoInfo *info, Dsvl2Format format,
 
 Dsvl2Picture *
 gst_dsvl2_picture_new (GstBuffer *buffer, const GstVideoInfo *info, const GstVideoRectangle *region,
-    GError **error)
+    gboolean on_cuda, GError **error)
 {
   /* A reference would make the buffer read-only for the rest of the pipeline; a copy shares its memory
    * and leaves it writable. */
@@ -162,7 +163,8 @@ gst_dsvl2_picture_new (GstBuffer *buffer, const GstVideoInfo *info, const GstVid
   Dsvl2Frame f;
 
   if (!find_format (GST_VIDEO_INFO_FORMAT (info), &format) ||
-      !raw_frame_map (raw, shared, info, GST_MAP_READ)) {
+      !(on_cuda ? raw_frame_map_there (raw, shared, info)
+                : raw_frame_map (raw, shared, info, GST_MAP_READ))) {
     g_set_error (error, DSVL2_ERROR, DSVL2_ERROR_PICTURE,
         "A %s buffer of %" G_GSIZE_FORMAT " bytes cannot be read as a frame of %d×%d",
         gst_video_format_to_string (GST_VIDEO_INFO_FORMAT (info)), gst_buffer_get_size (buffer),

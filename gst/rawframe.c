@@ -1,6 +1,7 @@
 /* dsvl2: a buffer of raw video, mapped, with the part of it that is to be seen
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "rawframe.h"
+#include "cudaframes.h"
 
 /* Bytes from the plane's first that rows of `seen` begin and end at. Negative strides count back. */
 static void
@@ -125,6 +126,7 @@ raw_frame_map (RawFrame *raw, GstBuffer *buffer, const GstVideoInfo *info, GstMa
   GstVideoMeta *video = gst_buffer_get_video_meta (buffer);
   g_autoptr (GstBuffer) flat = NULL;
 
+  raw->cuda_context = NULL;
   if (!find_seen (buffer, info, &raw->seen))
     return FALSE;
   if (map_checked (raw, buffer, info, flags))
@@ -133,6 +135,18 @@ raw_frame_map (RawFrame *raw, GstBuffer *buffer, const GstVideoInfo *info, GstMa
     return FALSE;
   flat = flatten (buffer, video);
   return flat != NULL && map_checked (raw, flat, info, flags);
+}
+
+gboolean
+raw_frame_map_there (RawFrame *raw, GstBuffer *buffer, const GstVideoInfo *info)
+{
+  GstMapFlags there = 0;
+  const gpointer context = cuda_frames_find (buffer, &there);
+
+  if (context == NULL)
+    return raw_frame_map (raw, buffer, info, GST_MAP_READ);
+  raw->cuda_context = context;
+  return find_seen (buffer, info, &raw->seen) && map_checked (raw, buffer, info, GST_MAP_READ | there);
 }
 
 void

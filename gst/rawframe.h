@@ -13,12 +13,15 @@
 typedef struct {
   GstVideoFrame frame;    /* all that the buffer holds, or says it does */
   GstVideoRectangle seen; /* the part of it that is shown, which lies in memory */
+  gpointer cuda_context;  /* NULL, or the CUcontext whose device memory is mapped */
 } RawFrame;
 
 /* raw_frame_map: keeps a reference to the buffer, or, where a plane is spread over several memories and
  * `flags` are GST_MAP_READ alone, a copy of its pixels.
  * Returns FALSE if the pixels that are to be seen are not there or cannot be mapped. */
 gboolean raw_frame_map (RawFrame *raw, GstBuffer *buffer, const GstVideoInfo *info, GstMapFlags flags);
+/* raw_frame_map_there: the same for reading, but where a frame is in CUDA memory: that is what is mapped. */
+gboolean raw_frame_map_there (RawFrame *raw, GstBuffer *buffer, const GstVideoInfo *info);
 void raw_frame_unmap (RawFrame *raw);
 
 /* raw_frame_place: where a rectangle of the frame as the caps have it lies in raw->frame: within what is

@@ -17,7 +17,7 @@ load (const char *name, GError **error)
   if (gst_video_info_from_caps (&info, gst_sample_get_caps (sample))) {
     const GstVideoRectangle all = { 0, 0, GST_VIDEO_INFO_WIDTH (&info), GST_VIDEO_INFO_HEIGHT (&info) };
 
-    picture = gst_dsvl2_picture_new (gst_sample_get_buffer (sample), &info, &all, error);
+    picture = gst_dsvl2_picture_new (gst_sample_get_buffer (sample), &info, &all, FALSE, error);
   } else {
     g_set_error_literal (error, DSVL2_ERROR, DSVL2_ERROR_PICTURE,
         "It was not decoded to a video frame");

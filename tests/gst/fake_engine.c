@@ -275,6 +275,13 @@ dsvl2_engine_get_note (Dsvl2Engine *engine)
   return NULL;
 }
 
+gpointer
+dsvl2_engine_get_cuda_context (Dsvl2Engine *engine, int *device)
+{
+  *device = -1;
+  return NULL;
+}
+
 const char *
 dsvl2_finish_get_name (Dsvl2Finish finish)
 {

@@ -49,7 +49,7 @@ check_region (const char *format, GstVideoRectangle region, guint extra)
   GstVideoFrame whole;
 
   gst_dsvl2_picture_align (&info, &region);
-  picture = gst_dsvl2_picture_new (buffer, &info, &region, &error);
+  picture = gst_dsvl2_picture_new (buffer, &info, &region, FALSE, &error);
   g_assert_no_error (error);
   f = fake_picture_frame (picture);
   g_assert_cmpint (f->width, ==, region.w);
@@ -92,7 +92,7 @@ test_too_small (void)
   g_autoptr (GstBuffer) buffer = gst_buffer_new_allocate (NULL, 100, NULL);
   g_autoptr (GError) error = NULL;
 
-  g_assert_null (gst_dsvl2_picture_new (buffer, &info, &region, &error));
+  g_assert_null (gst_dsvl2_picture_new (buffer, &info, &region, FALSE, &error));
   g_test_message ("%s", error->message);
   g_assert_error (error, DSVL2_ERROR, DSVL2_ERROR_PICTURE);
 }

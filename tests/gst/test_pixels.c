@@ -51,7 +51,7 @@ seen_of (GstBuffer *buffer, const GstVideoInfo *info, const GstVideoRectangle *r
   const GstVideoRectangle all = { 0, 0, GST_VIDEO_INFO_WIDTH (info), GST_VIDEO_INFO_HEIGHT (info) };
   g_autoptr (GError) error = NULL;
   g_autoptr (Dsvl2Picture) picture =
-      gst_dsvl2_picture_new (buffer, info, region != NULL ? region : &all, &error);
+      gst_dsvl2_picture_new (buffer, info, region != NULL ? region : &all, FALSE, &error);
   g_autofree float *tiles = NULL;
   g_autofree void *scratch = NULL;
   guint8 *rgb;
