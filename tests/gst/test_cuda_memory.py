@@ -81,14 +81,13 @@ def run(runner, *case):
         return json.loads(result.stdout), json.loads(text or '{"copies": [], "calls": {}}')
 
 
-# memory, engine, format and size (for the CPU of rows without padding: GStreamer's library downloads that too, and
-# the stand-in traps bytes that were never written); the same in host memory is what it is compared with
+# memory, engine, format and size; the same in host memory is what it is compared with
 CASES = [
     ('own', 'cuda', 'NV12,width=98,height=54'),
     ('foreign', 'cuda', 'NV12,width=98,height=54'),
     ('own', 'cuda', 'RGBA,width=50,height=30'),
     ('own', 'cuda', 'P010_10LE,width=46,height=34'),
-    ('own', 'cpu', 'NV12,width=96,height=54'),
+    ('own', 'cpu', 'NV12,width=98,height=54'),
     ('foreign', 'cpu', 'RGBA,width=50,height=30'),
 ]
 
