@@ -329,8 +329,8 @@ attend_rows (const Attention &a, const Rows<R * WARPS> &rows, int begin, int end
           soften<COLUMNS, KEYS> (p[own + r], part[r], score[r], visible[r]);
       }
       __syncwarp ();
+      /* p changes again behind load_keys's barrier */
       add_values<COLUMNS, R, KEYS> (part, p + own, a.values_are_keys ? keys : values, a, visible, n);
-      __syncwarp ();
     }
 #pragma unroll
     for (int r = 0; r < R; r++)
