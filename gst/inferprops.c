@@ -92,7 +92,8 @@ install_engine (GObjectClass *c)
           1024, 0, BEFORE_START));
   g_object_class_install_property (c, FIELD (bf16),
       g_param_spec_boolean ("bf16", "bfloat16",
-          "Let the CPU multiply in bfloat16 where it can: faster, with small differences in answers",
+          "Let the CPU or GPU multiply in bfloat16 where it can: faster, with small differences in "
+          "answers",
           FALSE, BEFORE_START));
   g_object_class_install_property (c, FIELD (prefill_chunk),
       g_param_spec_int ("prefill-chunk", "Prefill chunk",

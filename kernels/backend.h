@@ -195,7 +195,8 @@ enum { OPS_MESSAGE = 256 };
 
 struct _Ops {
   const char *name; /* "cpu", "cuda" */
-  const char *isa; /* what the table was filled with: "c", "avx2", "avx512", "avx512bf16", "sm_90" … */
+  /* What the table was filled with: "c", "avx2", "avx512", "avx512bf16", "sm_90", "sm_90+bf16" … */
+  const char *isa;
   /* One sentence: why `auto` did not take a faster device; "" where there is none. */
   char note[OPS_MESSAGE];
   void *

@@ -40,7 +40,8 @@ typedef struct {
 typedef struct {
   Ops ops;
   int device;
-  char isa[16];       /* "sm_90" */
+  char isa[16]; /* "sm_90", "sm_90+bf16" */
+  bool bf16;    /* products may round their inputs, and this device's tensor cores multiply bf16 */
   size_t most_shared; /* bytes of shared memory that a block may have */
   cudaStream_t stream;
   Staging staging;
@@ -48,6 +49,7 @@ typedef struct {
   Table *tables;
   Buffer frame, host_taps; /* a frame's planes on the device; its filter's taps on the host */
   void *copy_peer;         /* cuMemcpyPeerAsync */
+  Buffer rounded;          /* rows of one product in bf16 */
   char failure[OPS_MESSAGE];
 } Cuda;
 

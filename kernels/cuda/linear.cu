@@ -1,34 +1,12 @@
 /* dsvl2: linear and linear_heads on CUDA
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * A warp an output: it reads its row of weights once for up to eight rows of x. The order of a sum
- * depends on I alone, so a row comes out the same whatever it shares a launch with. */
-#include "device.cuh"
+ * Where inputs may be rounded to bf16, linear_mma.cu multiplies. Here a warp has an output: it reads its row
+ * of weights once for up to eight rows of x. The order of a sum depends on I alone, so a row comes out the
+ * same whatever it shares a launch with. */
+#include "linear.cuh"
 
 enum { THREADS = 256, MOST_ROWS = 8 };
-
-/* One head is all of y for linear. Rows and heads of x and y are so many floats apart. */
-typedef struct {
-  float *y;
-  const float *x, *bias;
-  int T, I, O, y_row, y_head, x_row, x_head;
-  unsigned epilogue;
-  bool aligned; /* every row of x and w by 16 bytes, I by 8 */
-} Product;
-
-static __device__ __forceinline__ float
-finish (float v, const float *bias, const float *y, unsigned epilogue)
-{
-  if (bias)
-    v += *bias;
-  if (epilogue & EPI_GELU_TANH)
-    v = 0.5f * v * (1 + tanhf (0.79788456f * (v + 0.044715f * v * v * v)));
-  if (epilogue & EPI_GELU_ERF)
-    v = 0.5f * v * (1 + erff (v * 0.70710678f));
-  if (epilogue & EPI_ADD)
-    v += *y;
-  return v;
-}
 
 /* sum[r] += this lane's part of x[r] · w; rows past the last one repeat it. */
 template <typename W, int ROWS>
@@ -61,7 +39,7 @@ multiply_lane (float sum[ROWS], const float *const x[ROWS], const W *w, int I, b
   }
 }
 
-template <typename W, int ROWS> KERNEL (THREADS) multiply_rows (Product p, const W *w)
+template <typename W, int ROWS> KERNEL (THREADS) multiply_rows (Product p, const W *w, bool aligned)
 {
   const int lane = threadIdx.x % WARP, first = blockIdx.y * ROWS, head = blockIdx.z;
   const int o = blockIdx.x * (THREADS / WARP) + threadIdx.x / WARP;
@@ -75,7 +53,7 @@ template <typename W, int ROWS> KERNEL (THREADS) multiply_rows (Product p, const
     x[r] = p.x + (size_t) min (first + r, p.T - 1) * p.x_row + (size_t) head * p.x_head;
     sum[r] = 0;
   }
-  multiply_lane<W, ROWS> (sum, x, w + ((size_t) head * p.O + o) * p.I, p.I, p.aligned);
+  multiply_lane<W, ROWS> (sum, x, w + ((size_t) head * p.O + o) * p.I, p.I, aligned);
 #pragma unroll
   for (int r = 0; r < ROWS; r++) {
     const float all = warp_sum (sum[r]);
@@ -91,28 +69,32 @@ template <typename W, int ROWS> KERNEL (THREADS) multiply_rows (Product p, const
 
 template <typename W, int ROWS>
 static void
-run_rows (Ops *k, const Product &p, const W *w, int H)
+run_rows (Ops *k, const Product &p, const W *w, int H, bool aligned)
 {
   launch (cuda (k), "run linear", multiply_rows<W, ROWS>,
-      dim3 (ceil_div (p.O, THREADS / WARP), ceil_div (p.T, ROWS), H), THREADS, 0, p, w);
+      dim3 (ceil_div (p.O, THREADS / WARP), ceil_div (p.T, ROWS), H), THREADS, 0, p, w, aligned);
 }
 
 static void
 run (Ops *k, Product p, const Weight *w, int H)
 {
+  bool aligned;
+
   p.I = w->I;
   p.O = w->O / H;
-  p.aligned =
-      p.I % 8 == 0 && p.x_row % 4 == 0 && p.x_head % 4 == 0 && aligned_16 (p.x) && aligned_16 (w->data);
+  aligned = product_aligned (p, w);
+  if (linear_mma (cuda (k), p, w, H))
+    return;
   with_type (w, [&] (auto *data) {
     if (p.T <= 1)
-      run_rows<std::remove_cv_t<std::remove_pointer_t<decltype (data)>>, 1> (k, p, data, H);
+      run_rows<std::remove_cv_t<std::remove_pointer_t<decltype (data)>>, 1> (k, p, data, H, aligned);
     else if (p.T <= 2)
-      run_rows<std::remove_cv_t<std::remove_pointer_t<decltype (data)>>, 2> (k, p, data, H);
+      run_rows<std::remove_cv_t<std::remove_pointer_t<decltype (data)>>, 2> (k, p, data, H, aligned);
     else if (p.T <= 4)
-      run_rows<std::remove_cv_t<std::remove_pointer_t<decltype (data)>>, 4> (k, p, data, H);
+      run_rows<std::remove_cv_t<std::remove_pointer_t<decltype (data)>>, 4> (k, p, data, H, aligned);
     else
-      run_rows<std::remove_cv_t<std::remove_pointer_t<decltype (data)>>, MOST_ROWS> (k, p, data, H);
+      run_rows<std::remove_cv_t<std::remove_pointer_t<decltype (data)>>, MOST_ROWS> (k, p, data, H,
+          aligned);
   });
 }
 

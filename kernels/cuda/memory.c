@@ -337,6 +337,7 @@ memory_close (Cuda *c)
     free (table);
   }
   release (&c->ops, c->frame.data);
+  release (&c->ops, c->rounded.data);
   free (c->host_taps.data);
   staging_close (&c->staging);
 }

@@ -10,6 +10,9 @@
 /* Kernels are compiled for this compute capability and newer. */
 enum { OLDEST_MAJOR = 7, OLDEST_MINOR = 5 };
 
+/* From this one on tensor cores multiply bf16; older ones take the float32 kernels. */
+enum { BF16_MAJOR = 8 };
+
 /* What the device must have free beside weights: staging, scratch, the context's own. */
 #define LEAST_FREE_BYTES ((size_t) 256 << 20)
 
@@ -57,9 +60,9 @@ choose_device (const char *name, char message[OPS_MESSAGE])
   return device;
 }
 
-/* Sets c->isa; false with a sentence where the device cannot run us. */
+/* Sets c->isa and c->bf16; false with a sentence where the device cannot run us. */
 static bool
-check_device (Cuda *c, char message[OPS_MESSAGE])
+check_device (Cuda *c, bool bf16, char message[OPS_MESSAGE])
 {
   int major = 0, minor = 0, most_shared = 0;
   size_t free_bytes = 0, total_bytes = 0;
@@ -89,7 +92,8 @@ check_device (Cuda *c, char message[OPS_MESSAGE])
     return false;
   }
   c->most_shared = most_shared;
-  snprintf (c->isa, sizeof c->isa, "sm_%d%d", major % 100, minor % 10);
+  c->bf16 = bf16 && major >= BF16_MAJOR;
+  snprintf (c->isa, sizeof c->isa, "sm_%d%d%s", major % 100, minor % 10, c->bf16 ? "+bf16" : "");
   return true;
 }
 
@@ -141,7 +145,7 @@ dsvl2_cuda_open (const OpsOptions *options, char message[OPS_MESSAGE])
   c->ops.isa = c->isa;
   c->ops.close = cuda_close;
   fill (&c->ops);
-  if (!check_device (c, message))
+  if (!check_device (c, options->bf16, message))
     goto fail;
   if (!cuda_check (c, cudaStreamCreateWithFlags (&c->stream, cudaStreamNonBlocking),
           "create a stream") ||

@@ -1,10 +1,11 @@
 /* dsvl2: every op of a back end against plain C, case by case
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
- *   check_kernels [--backend B] [--isa I] [--op NAME] [--threads N] [--bench]
+ *   check_kernels [--backend B] [--isa I] [--op NAME] [--threads N] [--bf16] [--bench]
  *
  * Without --isa all instruction sets that this processor has take part, plain C among them (for it there
- * remain the rules about rows, threads and bounds). --bench measures instead of comparing.
+ * remain the rules about rows, threads and bounds). --bf16 lets products round their inputs, as --isa
+ * avx512bf16 does. --bench measures instead of comparing.
  */
 #include "run.h"
 
@@ -25,7 +26,7 @@ enum { ROWS_AT_A_TIME = 3, OTHER_THREADS = 3, LINE = 400 };
 typedef struct {
   const char *backend, *isa, *op;
   int threads;
-  bool bench;
+  bool bf16, bench;
   double bandwidth; /* bytes a second; --bench */
   int passed, failed;
 } Session;
@@ -139,11 +140,9 @@ run_checks (Session *s, const Tables *t)
 }
 
 static Ops *
-open_table (const char *device, const char *isa, int threads, bool says)
+open_table (const char *device, const char *isa, int threads, bool bf16, bool says)
 {
-  const OpsOptions options = {
-    .device = device, .threads = threads, .isa = isa, .bf16 = isa && strcmp (isa, "avx512bf16") == 0
-  };
+  const OpsOptions options = { .device = device, .threads = threads, .isa = isa, .bf16 = bf16 };
   char message[OPS_MESSAGE];
   Ops *k = ops_open (&options, message);
 
@@ -156,15 +155,16 @@ open_table (const char *device, const char *isa, int threads, bool says)
 static bool
 check_isa (Session *s, const char *isa)
 {
+  const bool bf16 = s->bf16 || (isa && strcmp (isa, "avx512bf16") == 0);
   Tables t = {
-    .reference = open_table ("cpu", "c", 1, true),
-    .ops = open_table (s->backend, isa, s->bench ? s->threads : 1, true),
-    .threaded = open_table (s->backend, isa, OTHER_THREADS, false),
+    .reference = open_table ("cpu", "c", 1, false, true),
+    .ops = open_table (s->backend, isa, s->bench ? s->threads : 1, bf16, true),
+    .threaded = open_table (s->backend, isa, OTHER_THREADS, bf16, false),
   };
   const bool opened = t.reference && t.ops && t.threaded;
 
   if (opened) {
-    t.bf16 = strcmp (t.ops->isa, "avx512bf16") == 0;
+    t.bf16 = strstr (t.ops->isa, "bf16") != NULL;
     printf ("# %s %s\n", t.ops->name, t.ops->isa);
     run_checks (s, &t);
   }
@@ -181,6 +181,10 @@ parse (Session *s, int argc, char **argv)
 
     if (strcmp (argv[i], "--bench") == 0) {
       s->bench = true;
+      continue;
+    }
+    if (strcmp (argv[i], "--bf16") == 0) {
+      s->bf16 = true;
       continue;
     }
     if (!value)
@@ -207,7 +211,7 @@ main (int argc, char **argv)
   bool opened = false;
 
   if (!parse (&s, argc, argv)) {
-    fprintf (stderr, "usage: %s [--backend B] [--isa I] [--op NAME] [--threads N] [--bench]\n",
+    fprintf (stderr, "usage: %s [--backend B] [--isa I] [--op NAME] [--threads N] [--bf16] [--bench]\n",
         argv[0]);
     return 2;
   }

@@ -44,6 +44,11 @@ static const LinearCase linear_cases[] = {
   { 21,   70,   45, WEIGHT_BF16, true,  EPI_GELU_ERF,  2e-6, SOME_NAN },
   {  1, 1279,  300, WEIGHT_BF16, true,  0,             2e-6, BF16 },
   {150, 2593,  101, WEIGHT_BF16, false, EPI_ADD,       4e-6, BF16 },
+  {  8, 1280,  100, WEIGHT_BF16, true,  EPI_GELU_ERF,  2e-6, BF16 }, /* one tile of rows on CUDA */
+  { 11,  264,   31, WEIGHT_BF16, true,  EPI_ADD,       2e-6, BF16 }, /* two; a slice that is short, empty ones */
+  { 17,   96,   64, WEIGHT_BF16, false, EPI_GELU_TANH, 2e-6, BF16 }, /* rows rounded first */
+  { 70, 1000,  130, WEIGHT_BF16, true,  EPI_ADD | EPI_GELU_TANH, 3e-6, BF16 }, /* several tiles, a chunk's tail */
+  { 65,  588,   72, WEIGHT_BF16, true,  0,             2e-6, BF16 }, /* the patches' embedding: unaligned */
   { 21,   70,   45, WEIGHT_F16,  true,  EPI_GELU_TANH, 2e-6, SOME_NAN },
 };
 /* clang-format on */

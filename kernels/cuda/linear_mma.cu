@@ -1,0 +1,242 @@
+/* dsvl2: linear and linear_heads on the tensor cores, inputs rounded to bf16
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Two kernels that give a row the same bits (mma.cuh says how). Few rows: a block has 16 outputs and a warp
+ * for each slice of I, so that even a narrow matrix is read by the whole device, once, straight into
+ * registers. Many rows: x is rounded first, then blocks of 64 outputs and 64 rows go along I with four
+ * stages of shared memory on their way. */
+#include "linear.cuh"
+#include "mma.cuh"
+
+enum { FEW_ROWS = 2 * MMA_ROWS, FEW_THREADS = SLICES * WARP };
+
+/* --- few rows ------------------------------------------------------------------------------------ */
+
+template <int TILES, bool ALIGNED> KERNEL (FEW_THREADS) multiply_few (Product p, const __nv_bfloat16 *w)
+{
+  enum { ROW = MMA_OUTPUTS + 4 }; /* lanes of a group write to different banks */
+  __shared__ float sums[SLICES][TILES * MMA_ROWS][ROW];
+  const int lane = threadIdx.x % WARP, slice = threadIdx.x / WARP, group = lane / 4, quarter = lane % 4;
+  const int first_o = blockIdx.x * MMA_OUTPUTS, first_t = blockIdx.y * TILES * MMA_ROWS,
+            head = blockIdx.z;
+  const int from = slice * slice_inputs (p.I), to = min (from + slice_inputs (p.I), p.I);
+  const __nv_bfloat16 *low = w + ((size_t) head * p.O + min (first_o + group, p.O - 1)) * p.I;
+  const __nv_bfloat16 *high = w + ((size_t) head * p.O + min (first_o + group + 8, p.O - 1)) * p.I;
+  const float *x = p.x + (size_t) head * p.x_head;
+  float sum[TILES][4] = {};
+
+#pragma unroll(ALIGNED ? 4 : 1)
+  for (int chunk = from; chunk < to; chunk += CHUNK) {
+    const int i = chunk + UNIT * quarter;
+    const uint4 a = load_weights<ALIGNED> (low, i, p.I), b = load_weights<ALIGNED> (high, i, p.I);
+
+#pragma unroll
+    for (int j = 0; j < TILES; j++) {
+      const int t = first_t + j * MMA_ROWS + group;
+      uint4 v = make_uint4 (0, 0, 0, 0);
+
+      if (t < p.T)
+        v = load_rounded<ALIGNED> (x + (size_t) t * p.x_row, i, p.I);
+      multiply_chunk (sum[j], a, b, v);
+    }
+  }
+#pragma unroll
+  for (int j = 0; j < TILES; j++)
+#pragma unroll
+    for (int n = 0; n < 4; n++)
+      sums[slice][j * MMA_ROWS + quarter * 2 + n % 2][group + n / 2 * 8] = sum[j][n];
+  __syncthreads ();
+#pragma unroll 1
+  for (int n = threadIdx.x; n < TILES * MMA_ROWS * MMA_OUTPUTS; n += FEW_THREADS) {
+    const int t = first_t + n / MMA_OUTPUTS, o = first_o + n % MMA_OUTPUTS;
+    float total = 0;
+
+    if (t >= p.T || o >= p.O)
+      continue;
+#pragma unroll
+    for (int s = 0; s < SLICES; s++)
+      total += sums[s][n / MMA_OUTPUTS][n % MMA_OUTPUTS];
+    float *y = p.y + (size_t) t * p.y_row + (size_t) head * p.y_head + o;
+    *y = finish (total, p.bias ? p.bias + o : nullptr, y, p.epilogue);
+  }
+}
+
+/* --- many rows ----------------------------------------------------------------------------------- */
+
+enum { TILE = 64, STAGES = 4, MANY_THREADS = 128, ROUND_THREADS = 128, WARP_TILE = 32 };
+
+/* A chunk of a block's weights and rows. */
+typedef struct {
+  uint4 w[TILE][CHUNK / UNIT], x[TILE][CHUNK / UNIT];
+} Stage;
+
+/* to [H, T, padded_inputs (I)] ← x, zeros at the end */
+template <bool ALIGNED> KERNEL (ROUND_THREADS) round_rows (uint4 *to, Product p)
+{
+  const int t = blockIdx.x, head = blockIdx.y, units = padded_inputs (p.I) / UNIT;
+  const float *x = p.x + (size_t) t * p.x_row + (size_t) head * p.x_head;
+
+#pragma unroll 1
+  for (int i = threadIdx.x; i < units; i += ROUND_THREADS)
+    to[((size_t) head * p.T + t) * units + i] = load_rounded<ALIGNED> (x, i * UNIT, p.I);
+}
+
+/* Begins to copy a chunk: each thread a quarter of every 32nd row. */
+template <bool ALIGNED>
+static __device__ __forceinline__ void
+fetch_chunk (Stage *stage, const Product &p, const __nv_bfloat16 *w, const __nv_bfloat16 *x, int chunk)
+{
+  const int unit = threadIdx.x % 4, i = chunk * CHUNK + unit * UNIT, width = padded_inputs (p.I);
+
+#pragma unroll
+  for (int r = threadIdx.x / 4; r < TILE; r += MANY_THREADS / 4) {
+    const int o = min ((int) blockIdx.x * TILE + r, p.O - 1),
+              t = min ((int) blockIdx.y * TILE + r, p.T - 1);
+    const __nv_bfloat16 *row = w + (size_t) o * p.I;
+
+    if (ALIGNED)
+      copy_async (&stage->w[r][unit], i < p.I ? row + i : row, i < p.I);
+    else
+      stage->w[r][unit] = load_weights<false> (row, i, p.I);
+    copy_async (&stage->x[r][unit], x + (size_t) t * width + i, true);
+  }
+}
+
+/* A warp has 32 outputs and 32 rows. */
+static __device__ __forceinline__ void
+multiply_stage (float sum[2][4][4], const Stage *stage)
+{
+  const int warp = threadIdx.x / WARP, group = threadIdx.x % WARP / 4, quarter = threadIdx.x % 4;
+  const int o = warp % 2 * WARP_TILE + group, t = warp / 2 * WARP_TILE + group;
+  const uint4 low[2] = { stage->w[o][quarter], stage->w[o + 16][quarter] };
+  const uint4 high[2] = { stage->w[o + 8][quarter], stage->w[o + 24][quarter] };
+
+#pragma unroll
+  for (int j = 0; j < 4; j++) {
+    const uint4 x = stage->x[t + 8 * j][quarter];
+
+    multiply_chunk (sum[0][j], low[0], high[0], x);
+    multiply_chunk (sum[1][j], low[1], high[1], x);
+  }
+}
+
+static __device__ __forceinline__ void
+end_slice (float total[2][4][4], float sum[2][4][4])
+{
+#pragma unroll
+  for (int m = 0; m < 2; m++)
+#pragma unroll
+    for (int j = 0; j < 4; j++)
+#pragma unroll
+      for (int n = 0; n < 4; n++) {
+        total[m][j][n] += sum[m][j][n];
+        sum[m][j][n] = 0;
+      }
+}
+
+/* The way over shared memory lets a warp write outputs side by side. */
+static __device__ __forceinline__ void
+store_tile (const Product &p, Stage *stages, const float total[2][4][4])
+{
+  float (*sums)[TILE + 4] = reinterpret_cast<float (*)[TILE + 4]> (stages); /* [rows, outputs] */
+  const int warp = threadIdx.x / WARP, group = threadIdx.x % WARP / 4, quarter = threadIdx.x % 4;
+  const int o = warp % 2 * WARP_TILE + group, t = warp / 2 * WARP_TILE + quarter * 2;
+  const int first_o = blockIdx.x * TILE, first_t = blockIdx.y * TILE;
+
+  static_assert (sizeof (float[TILE][TILE + 4]) <= STAGES * sizeof (Stage), "a tile fits the stages");
+#pragma unroll
+  for (int m = 0; m < 2; m++)
+#pragma unroll
+    for (int j = 0; j < 4; j++)
+#pragma unroll
+      for (int n = 0; n < 4; n++)
+        sums[t + 8 * j + n % 2][o + 16 * m + n / 2 * 8] = total[m][j][n];
+  __syncthreads ();
+#pragma unroll 1
+  for (int n = threadIdx.x; n < TILE * TILE; n += MANY_THREADS) {
+    const int row = first_t + n / TILE, output = first_o + n % TILE;
+    float *y = p.y + (size_t) row * p.y_row + (size_t) blockIdx.z * p.y_head + output;
+
+    if (row < p.T && output < p.O)
+      *y = finish (sums[n / TILE][n % TILE], p.bias ? p.bias + output : nullptr, y, p.epilogue);
+  }
+}
+
+template <bool ALIGNED>
+KERNEL (MANY_THREADS)
+multiply_many (Product p, const __nv_bfloat16 *w, const __nv_bfloat16 *x)
+{
+  __shared__ Stage stages[STAGES];
+  const int chunks = padded_inputs (p.I) / CHUNK, per_slice = slice_inputs (p.I) / CHUNK;
+  float total[2][4][4] = {}, sum[2][4][4] = {};
+  int left = per_slice; /* of the slice */
+
+  w += (size_t) blockIdx.z * p.O * p.I;
+  x += (size_t) blockIdx.z * p.T * padded_inputs (p.I);
+#pragma unroll
+  for (int chunk = 0; chunk < STAGES - 1; chunk++) {
+    if (chunk < chunks)
+      fetch_chunk<ALIGNED> (&stages[chunk], p, w, x, chunk);
+    close_group ();
+  }
+  for (int chunk = 0; chunk < chunks; chunk++) {
+    const int next = chunk + STAGES - 1;
+
+    wait_groups<STAGES - 2> ();
+    __syncthreads ();
+    if (next < chunks)
+      fetch_chunk<ALIGNED> (&stages[next % STAGES], p, w, x, next);
+    close_group ();
+    multiply_stage (sum, &stages[chunk % STAGES]);
+    if (--left == 0 || chunk == chunks - 1) {
+      end_slice (total, sum);
+      left = per_slice;
+    }
+  }
+  wait_groups<0> ();
+  __syncthreads (); /* nobody needs the stages any more */
+  store_tile (p, stages, total);
+}
+
+/* --- which -------------------------------------------------------------------------------------- */
+
+template <bool ALIGNED>
+static void
+run_few (Cuda *c, const Product &p, const __nv_bfloat16 *w, int H)
+{
+  const int tiles = p.T > MMA_ROWS ? 2 : 1;
+  const dim3 grid (ceil_div (p.O, MMA_OUTPUTS), ceil_div (p.T, tiles * MMA_ROWS), H);
+
+  launch (c, "run linear", tiles == 2 ? multiply_few<2, ALIGNED> : multiply_few<1, ALIGNED>, grid,
+      FEW_THREADS, 0, p, w);
+}
+
+template <bool ALIGNED>
+static void
+run_many (Cuda *c, const Product &p, const __nv_bfloat16 *w, int H)
+{
+  const size_t bytes = (size_t) H * p.T * padded_inputs (p.I) * sizeof (__nv_bfloat16);
+  void *rounded = buffer_on_device (c, &c->rounded, bytes);
+
+  if (!rounded)
+    return;
+  launch (c, "run linear", round_rows<ALIGNED>, dim3 (p.T, H), ROUND_THREADS, 0,
+      static_cast<uint4 *> (rounded), p);
+  launch (c, "run linear", multiply_many<ALIGNED>, dim3 (ceil_div (p.O, TILE), ceil_div (p.T, TILE), H),
+      MANY_THREADS, 0, p, w, static_cast<const __nv_bfloat16 *> (rounded));
+}
+
+bool
+linear_mma (Cuda *c, const Product &p, const Weight *w, int H)
+{
+  const __nv_bfloat16 *data = static_cast<const __nv_bfloat16 *> (w->data);
+  const bool aligned = product_aligned (p, w);
+
+  if (!c->bf16 || w->type != WEIGHT_BF16)
+    return false;
+  if (p.T <= FEW_ROWS)
+    aligned ? run_few<true> (c, p, data, H) : run_few<false> (c, p, data, H);
+  else
+    aligned ? run_many<true> (c, p, data, H) : run_many<false> (c, p, data, H);
+  return true;
+}

@@ -1,0 +1,138 @@
+/* dsvl2: products of bf16 on the tensor cores, sums in float32: fragments, and the order of a sum
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ *
+ * Weights are the instruction's A (16 outputs), rows of x its B (8 rows). A lane's part of a chunk of 32
+ * inputs is the 8 that lie side by side in 16 bytes: which input stands in which place of the instruction
+ * does not matter as long as both sides agree.
+ *
+ * Every kernel sums in one order, which depends on I alone: I is cut into SLICES slices of whole chunks, a
+ * slice is summed from 0 on chunk by chunk, and then the slices are added up in turn. */
+#ifndef DSVL2_MMA_CUH
+#define DSVL2_MMA_CUH
+
+#include "device.cuh"
+
+enum { CHUNK = 32, SLICES = 8, MMA_OUTPUTS = 16, MMA_ROWS = 8, UNIT = 8 };
+
+/* Inputs of one slice. */
+static inline __host__ __device__ int
+slice_inputs (int I)
+{
+  return (I + CHUNK * SLICES - 1) / (CHUNK * SLICES) * CHUNK;
+}
+
+/* The inputs of a row that is padded to whole chunks. */
+static inline __host__ __device__ int
+padded_inputs (int I)
+{
+  return (I + CHUNK - 1) / CHUNK * CHUNK;
+}
+
+/* sum += a · b for 16 inputs. Lane l has of sum [16, 8] outputs l / 4 and l / 4 + 8 of rows l % 4 · 2 and
+ * the next: (output, row), (output, row + 1), (output + 8, row), (output + 8, row + 1). Devices that have
+ * no such instruction never run the kernels with it. */
+static __device__ __forceinline__ void
+mma_16_8_16 (float sum[4], unsigned a0, unsigned a1, unsigned a2, unsigned a3, unsigned b0, unsigned b1)
+{
+#if __CUDA_ARCH__ >= 800
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, "
+      "%9}, "
+      "{%0, %1, %2, %3};"
+      : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
+      : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+#endif
+}
+
+/* sum += a chunk's products. Lane l has inputs l % 4 · 8 … of outputs l / 4 (low) and l / 4 + 8 (high), and
+ * of row l / 4 of x. */
+static __device__ __forceinline__ void
+multiply_chunk (float sum[4], const uint4 &low, const uint4 &high, const uint4 &x)
+{
+  mma_16_8_16 (sum, low.x, high.x, low.y, high.y, x.x, x.y);
+  mma_16_8_16 (sum, low.z, high.z, low.w, high.w, x.z, x.w);
+}
+
+static __device__ __forceinline__ unsigned
+round_pair (float a, float b)
+{
+  const __nv_bfloat162 pair = __floats2bfloat162_rn (a, b);
+  unsigned bits;
+
+  memcpy (&bits, &pair, sizeof bits);
+  return bits;
+}
+
+/* Inputs i … i + 7 of a row of I, rounded to bf16; 0 past the end. `aligned`: rows start at 16 bytes and
+ * I is a multiple of 8. */
+template <bool aligned>
+static __device__ __forceinline__ uint4
+load_rounded (const float *row, int i, int I)
+{
+  float v[UNIT];
+
+  if (aligned) {
+    if (i >= I)
+      return make_uint4 (0, 0, 0, 0);
+    load_eight (v, row + i);
+  } else {
+#pragma unroll
+    for (int j = 0; j < UNIT; j++)
+      v[j] = i + j < I ? row[i + j] : 0;
+  }
+  return make_uint4 (round_pair (v[0], v[1]), round_pair (v[2], v[3]), round_pair (v[4], v[5]),
+      round_pair (v[6], v[7]));
+}
+
+static __device__ __forceinline__ unsigned
+two_weights (const __nv_bfloat16 *row, int i, int I)
+{
+  const unsigned short *bits = reinterpret_cast<const unsigned short *> (row);
+
+  return (i < I ? bits[i] : 0u) | (i + 1 < I ? (unsigned) bits[i + 1] << 16 : 0u);
+}
+
+/* The same of weights, which are read once and leave the cache to others. */
+template <bool aligned>
+static __device__ __forceinline__ uint4
+load_weights (const __nv_bfloat16 *row, int i, int I)
+{
+  if (aligned)
+    return i < I ? __ldcs (reinterpret_cast<const uint4 *> (row + i)) : make_uint4 (0, 0, 0, 0);
+  return make_uint4 (two_weights (row, i, I), two_weights (row, i + 2, I), two_weights (row, i + 4, I),
+      two_weights (row, i + 6, I));
+}
+
+/* --- copying to shared memory behind the back of the arithmetic ---------------------------------- */
+
+/* 16 bytes, or zeros if not `there`; `from` is an address that may be read in any case. */
+static __device__ __forceinline__ void
+copy_async (uint4 *to, const void *from, bool there)
+{
+#if __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
+               :
+               : "r"((unsigned) __cvta_generic_to_shared (to)), "l"(from), "r"(there ? 16 : 0)
+               : "memory");
+#endif
+}
+
+/* What was copied since the last call is one group. */
+static __device__ __forceinline__ void
+close_group ()
+{
+#if __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.commit_group;" ::: "memory");
+#endif
+}
+
+/* Waits for this thread's copies, but for the latest `left` groups. */
+template <int left>
+static __device__ __forceinline__ void
+wait_groups ()
+{
+#if __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.wait_group %0;" ::"n"(left) : "memory");
+#endif
+}
+
+#endif
