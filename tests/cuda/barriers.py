@@ -25,6 +25,7 @@ OPS = {
     'experts': ['moe_experts'],
     'frames': ['frame_tiles'],
     'linear': ['linear_heads', 'linear'],
+    'linear_mma': ['linear_heads --bf16', 'linear --bf16'],
     'logits': ['argmax'],
     'norm': ['rms_norm', 'layer_norm'],
     'patches': ['patchify', 'unfold'],
@@ -45,7 +46,7 @@ def fault(run, check_kernels, ops, barrier):
     """What the stand-in says as it stops one of the ops; None if all of them run through."""
     environment = dict(os.environ, STANDIN_DROP_BARRIER='%s:%d' % barrier)
     for op in ops:
-        r = subprocess.run([run, check_kernels, '--backend', 'cuda', '--op', op], env=environment, text=True, check=False,
+        r = subprocess.run([run, check_kernels, '--backend', 'cuda', '--op', *op.split()], env=environment, text=True, check=False,
                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=900)
         at = re.search(r'stand-in: ([^\n]*)\n  at .*, kernel \w+,', r.stderr)
         if r.returncode == FAULT and at:
