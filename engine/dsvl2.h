@@ -92,9 +92,9 @@ typedef enum {
 
 typedef enum { DSVL2_MATRIX_BT601, DSVL2_MATRIX_BT709, DSVL2_MATRIX_BT2020 } Dsvl2Matrix;
 
-/* A frame of video. Planes and strides in bytes, as many as the format has; strides may
- * be larger than a row needs, or negative. Matrix and range are of YCbCr formats alone. Planes are in host
- * memory unless cuda_context says in which CUcontext's device memory they are. */
+/* A frame of video. Planes and strides in bytes, as many as the format has; strides may be larger than a row
+ * needs, or negative. Matrix and range are of YCbCr formats alone. Planes are in host memory unless
+ * cuda_context says in which CUcontext's device memory they are. */
 typedef struct {
   Dsvl2Format format;
   int width, height;

@@ -26,7 +26,8 @@ void gst_dsvl2_picture_align (const GstVideoInfo *info, GstVideoRectangle *regio
 /* gst_dsvl2_picture_new: a picture of a region of a frame, aligned as above, that reads the buffer's memory
  * in place, at the strides that its GstVideoMeta says and within its GstVideoCropMeta, and keeps that
  * memory as it is until it is freed. Where the crop begins between samples of chroma, the picture does at
- * the next. For an engine `on_cuda` CUDA memory is read where it is, else on the host. The buffer itself stays writable: whoever writes to its pixels meanwhile gets a copy of them.
+ * the next. For an engine `on_cuda` CUDA memory is read where it is, else on the host. The buffer itself
+ * stays writable: whoever writes to its pixels meanwhile gets a copy of them.
  * Errors: DSVL2_ERROR_PICTURE. Free with dsvl2_picture_unref (). */
 Dsvl2Picture *gst_dsvl2_picture_new (GstBuffer *buffer, const GstVideoInfo *info,
     const GstVideoRectangle *region, gboolean on_cuda, GError **error);

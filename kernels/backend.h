@@ -99,8 +99,8 @@ enum {
   EPI_ADD = 1 << 2,       /* last: add to what y holds (the residual stream) */
 };
 
-/* One colour component of a frame: its first sample, bytes from one row (sample) to the
- * next, log2 of its subsampling. */
+/* One colour component of a frame: its first sample, bytes from one row (sample) to the next, log2 of its
+ * subsampling. */
 typedef struct {
   const uint8_t *data;
   ptrdiff_t row, step;
@@ -199,9 +199,10 @@ struct _Ops {
   const char *isa;
   /* One sentence: why `auto` did not take a faster device; "" where there is none. */
   char note[OPS_MESSAGE];
-  void *
-      context; /* of a back end that reads frames in device memory: the CUcontext it computes in; else NULL */
-  int device; /* … and that device's number */
+  /* Of a back end that reads frames in device memory: the CUcontext that it computes in, and the number of
+   * that device; NULL otherwise. */
+  void *context;
+  int device;
 
   void (*close) (Ops *k);
 

@@ -57,6 +57,20 @@ test_infer_end (GstHarness *h)
   g_assert_cmpint (fake_n_alive (), ==, 0);
 }
 
+GError *
+test_start_error (GstElement *element, GstBus *bus)
+{
+  GError *error = NULL;
+  GstMessage *message;
+
+  g_assert_cmpint (gst_element_set_state (element, GST_STATE_PAUSED), ==, GST_STATE_CHANGE_FAILURE);
+  message = test_message (bus, GST_MESSAGE_ERROR);
+  gst_message_parse_error (message, &error, NULL);
+  gst_message_unref (message);
+  g_test_message ("%s", error->message);
+  return error;
+}
+
 guint64
 test_stat (GstHarness *h, const char *name)
 {

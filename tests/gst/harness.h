@@ -17,6 +17,8 @@ int test_run (void);
  * unless `info` is NULL; the fake engine is reset. At its end nothing of the engine may be left. */
 GstHarness *test_infer_new (const char *properties, gboolean live, const GstVideoInfo *info);
 void test_infer_end (GstHarness *h);
+/* Starts an element with this bus, which must fail: the error that it posts. Free with g_error_free (). */
+GError *test_start_error (GstElement *element, GstBus *bus);
 /* A number of its statistics. */
 guint64 test_stat (GstHarness *h, const char *name);
 

@@ -295,17 +295,12 @@ test_reference_errors (void)
     g_auto (GStrv) parts = g_strsplit (cases[i].list, "%s", -1);
     g_autofree char *list = g_strjoinv (folder, parts);
     g_autoptr (GError) error = NULL;
-    GstMessage *message;
 
     gst_element_set_bus (element, bus);
     g_object_set (element, "model", "/fake", "reference-images", list, NULL);
-    g_assert_cmpint (gst_element_set_state (element, GST_STATE_PAUSED), ==, GST_STATE_CHANGE_FAILURE);
-    message = test_message (bus, GST_MESSAGE_ERROR);
-    gst_message_parse_error (message, &error, NULL);
-    g_test_message ("%s", error->message);
+    error = test_start_error (element, bus);
     g_assert_error (error, cases[i].domain, cases[i].code);
     g_assert_nonnull (strstr (error->message, cases[i].culprit));
-    gst_message_unref (message);
 
     g_object_set (element, "reference-images", NULL, NULL);
     g_assert_cmpint (gst_element_set_state (element, GST_STATE_PAUSED), !=, GST_STATE_CHANGE_FAILURE);

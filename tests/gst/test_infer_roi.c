@@ -29,7 +29,8 @@ regions_on (GstBuffer *buffer)
   return g_string_free (all, FALSE);
 }
 
-/* The size of each picture that was shown is that of its region. */
+/* The size of each picture that was shown is that of its region. With several prompts results come in another
+ * order than questions. */
 static void
 check_pictures (GstBuffer *buffer)
 {
@@ -40,20 +41,9 @@ check_pictures (GstBuffer *buffer)
     int w = 0, h = 0;
 
     gst_structure_get (s, "region-width", G_TYPE_INT, &w, "region-height", G_TYPE_INT, &h, NULL);
-    if (fake_n_asked () == 1) {
-      g_assert_cmpint (fake_last_ask ()->frame.width, ==, w);
-      g_assert_cmpint (fake_last_ask ()->frame.height, ==, h);
-    }
+    g_assert_cmpint (fake_nth_ask (i)->frame.width, ==, w);
+    g_assert_cmpint (fake_nth_ask (i)->frame.height, ==, h);
   }
-}
-
-static GstBuffer *
-ask_about (GstHarness *h, GstBuffer *frame)
-{
-  GstBuffer *out = gst_harness_push_and_pull (h, frame);
-
-  g_assert_nonnull (out);
-  return out;
 }
 
 static void
@@ -94,11 +84,12 @@ test_named (void)
     GstBuffer *out;
 
     fake_answer_all ("thing");
-    out = ask_about (h, test_frame_new (&info, 0, 1));
+    out = gst_harness_push_and_pull (h, test_frame_new (&info, 0, 1));
     regions = regions_on (out);
     g_test_message ("%s: %s", cases[i].properties, regions);
     g_assert_cmpstr (regions, ==, cases[i].regions);
-    check_pictures (out);
+    if (strstr (properties, "prompts") == NULL)
+      check_pictures (out);
     gst_buffer_unref (out);
     test_infer_end (h);
   }
@@ -142,21 +133,16 @@ test_wrong_at_start (void)
   for (gsize i = 0; i < G_N_ELEMENTS (wrong); i++) {
     GstElement *element = gst_element_factory_make ("dsvl2infer", NULL);
     g_autoptr (GstBus) bus = gst_bus_new ();
-    g_autoptr (GError) error = NULL;
-    GstMessage *message;
 
     gst_element_set_bus (element, bus);
     g_object_set (element, "model", "/fake", "roi", wrong[i], NULL);
     for (int again = 0; again < 2; again++) { /* it does not start the second time either */
-      g_assert_cmpint (gst_element_set_state (element, GST_STATE_PAUSED), ==, GST_STATE_CHANGE_FAILURE);
+      g_autoptr (GError) error = test_start_error (element, bus);
+
+      g_assert_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS);
+      g_assert_nonnull (strstr (error->message, "x,y,width,height"));
       gst_element_set_state (element, GST_STATE_NULL);
     }
-    message = test_message (bus, GST_MESSAGE_ERROR);
-    gst_message_parse_error (message, &error, NULL);
-    g_test_message ("%s", error->message);
-    g_assert_error (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS);
-    g_assert_nonnull (strstr (error->message, "x,y,width,height"));
-    gst_message_unref (message);
     gst_bus_set_flushing (bus, TRUE);
     gst_object_unref (element);
   }
@@ -174,7 +160,8 @@ test_wrong_while_playing (void)
   for (gsize i = 0; i < G_N_ELEMENTS (wrong); i++) {
     gst_harness_set (h, "dsvl2infer", "roi", wrong[i], NULL);
     for (int k = 0; k < 2; k++) {
-      GstBuffer *out = ask_about (h, test_frame_new (&info, (gint64) (2 * i + (gsize) k) * 40, 1));
+      GstBuffer *out =
+          gst_harness_push_and_pull (h, test_frame_new (&info, (gint64) (2 * i + (gsize) k) * 40, 1));
       g_autofree char *regions = regions_on (out);
 
       g_assert_cmpstr (regions, ==, "?@8,8,8,8");
@@ -198,12 +185,12 @@ test_outside (void)
 
   fake_answer_all ("thing");
   for (int i = 0; i < 3; i++)
-    gst_buffer_unref (ask_about (h, test_frame_new (&small, 40 * i, 1)));
+    gst_buffer_unref (gst_harness_push_and_pull (h, test_frame_new (&small, 40 * i, 1)));
   g_assert_cmpuint (fake_n_asked (), ==, 0);
   gst_message_unref (test_message (bus, GST_MESSAGE_WARNING));
   test_no_message (bus, GST_MESSAGE_WARNING | GST_MESSAGE_ERROR);
   test_set_caps (h, &large);
-  out = ask_about (h, test_frame_new (&large, 120, 1));
+  out = gst_harness_push_and_pull (h, test_frame_new (&large, 120, 1));
   regions = regions_on (out);
   g_assert_cmpstr (regions, ==, "?@100,100,50,50");
   gst_buffer_unref (out);
@@ -246,11 +233,12 @@ test_objects (void)
     add_object (frame, "car", 70, 0, 10, 10);            /* nowhere */
     add_object (frame, "edge", 60, 44, G_MAXUINT, 4096); /* as much as there is */
     fake_answer_all (NULL);
-    out = ask_about (h, frame);
+    out = gst_harness_push_and_pull (h, frame);
     regions = regions_on (out);
     g_test_message ("%s: %s", cases[i].properties, regions);
     g_assert_cmpstr (regions, ==, cases[i].regions);
-    check_pictures (out);
+    if (strstr (properties, "prompts") == NULL)
+      check_pictures (out);
     if (strchr (regions, '=') != NULL) {
       int id = -1;
 
@@ -280,7 +268,7 @@ test_detections (void)
   g_assert_true (gst_analytics_relation_meta_add_od_mtd (meta, bus, 4, 4, 10, 10, 0.9f, &od));
   g_assert_true (gst_analytics_relation_meta_add_od_mtd (meta, car, -10, 20, 20, 10, 0.9f, &od));
   fake_answer_all (NULL);
-  out = ask_about (h, frame);
+  out = gst_harness_push_and_pull (h, frame);
   regions = regions_on (out);
   g_assert_cmpstr (regions, ==, "?@2,2,10,10=car ?@0,20,10,10=car");
   gst_buffer_unref (out);
@@ -299,7 +287,7 @@ test_many (void)
   for (guint i = 0; i < 100; i++)
     add_object (frame, "ant", i % 10 * 20, i / 10 * 20, 10, 10);
   fake_answer_all (NULL);
-  gst_buffer_unref (ask_about (h, frame));
+  gst_buffer_unref (gst_harness_push_and_pull (h, frame));
   g_assert_cmpuint (fake_n_asked (), ==, 64);
   test_infer_end (h);
 }
@@ -335,7 +323,7 @@ test_turn (void)
 
       if (cases[i].object[k])
         add_object (frame, "cat", 8, 8, 8, 8);
-      gst_buffer_unref (ask_about (h, frame));
+      gst_buffer_unref (gst_harness_push_and_pull (h, frame));
       g_string_append_c (asked, fake_n_asked () > before ? 'x' : '.');
     }
     g_test_message ("%s: %s", cases[i].properties, asked->str);
@@ -361,7 +349,7 @@ test_demand (void)
       add_object (frame, "cat", 8, 8, 8, 8);
     if (i == 2)
       g_signal_emit_by_name (element, "analyze-now");
-    gst_buffer_unref (ask_about (h, frame));
+    gst_buffer_unref (gst_harness_push_and_pull (h, frame));
     g_assert_cmpuint (fake_n_asked (), ==, i < 4 ? 1 : 2);
   }
   gst_object_unref (element);
@@ -386,13 +374,13 @@ test_change (void)
     GstMapInfo map;
 
     fake_answer_all (NULL);
-    gst_buffer_unref (ask_about (h, test_frame_new (&info, 0, 1)));
+    gst_buffer_unref (gst_harness_push_and_pull (h, test_frame_new (&info, 0, 1)));
     gst_buffer_map (frame, &map, GST_MAP_READWRITE);
     for (int y = 0; y < 16; y++)
       for (int x = 0; x < 16; x++)
         map.data[(cases[i].y + y) * 64 + cases[i].x + x] ^= 0x80;
     gst_buffer_unmap (frame, &map);
-    gst_buffer_unref (ask_about (h, frame));
+    gst_buffer_unref (gst_harness_push_and_pull (h, frame));
     g_test_message ("changed at %d,%d: %u asked", cases[i].x, cases[i].y, fake_n_asked ());
     g_assert_cmpuint (fake_n_asked (), ==, cases[i].asked);
     test_infer_end (h);
