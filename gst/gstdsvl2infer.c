@@ -38,7 +38,7 @@
  * |[
  * gst-launch-1.0 filesrc location=street.mp4 ! decodebin ! videoconvert ! \
  *     dsvl2infer prompt="find cars" interval=1000000000 hold=0 ! \
- *     dsvl2infer roi-labels=car prompt="What colour is it?" ! dsvl2json ! filesink location=cars.ndjson
+ *     dsvl2infer roi-labels="*car*" prompt="What colour is it?" ! dsvl2json ! filesink location=cars.ndjson
  * ]| Each car that the first one finds, asked about by the second.
  *
  * Since: 0.1

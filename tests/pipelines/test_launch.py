@@ -49,6 +49,10 @@ def answers(output):
     return [re.sub(r'(queue|vision|prefill|decode)-us=\(gint64\)\d+', '', s) for s in lines]
 
 
+def who_answered(output):
+    return re.findall(r'from element "([^"]+)" \(element\): dsvl2-result', output)
+
+
 def documented():
     """Launch lines of the documentation: (file, line)."""
     files = ['README.md', 'models/nano/README.md'] + [f'docs/{f}' for f in sorted(os.listdir(f'{SOURCE}/docs'))]
@@ -86,7 +90,8 @@ class Documentation(unittest.TestCase):
             line = line.replace('autovideosink', 'fakesink').replace('gst-launch-1.0', '')
             line = re.sub(r'(\w*sink location=)(\S+)', rf'\g<1>{tempfile.gettempdir()}/dsvl2-\2', line)
             print(f'# {name}: {" ".join(words(line))}')
-            self.assertTrue(answers(launch(shlex.join(words(line)))), line)
+            answered = set(who_answered(launch(shlex.join(words(line)))))
+            self.assertEqual(len(answered), words(line).count('dsvl2infer'), line)
 
 
 class Files(unittest.TestCase):
@@ -137,9 +142,19 @@ class Graphs(unittest.TestCase):
     def test_tee(self):
         out = launch(f'{DECODE} ! tee name=t  t. ! queue ! {INFER} ! dsvl2overlay ! fakesink '
                      f't. ! queue ! fakesink  t. ! queue ! {INFER} ! fakesink')
-        by = re.findall(r'from element "(dsvl2infer\d)" \(element\): dsvl2-result', out)
+        by = who_answered(out)
         self.assertEqual(by.count('dsvl2infer0'), by.count('dsvl2infer1'))
         self.assertGreaterEqual(by.count('dsvl2infer0'), 2)
+
+    def test_find_then_look(self):
+        """The second element is asked about each object of the first."""
+        out = launch(f'{DECODE} ! dsvl2infer name=find prompt="find cars" interval=1000000000 hold=0 '
+                     '! dsvl2infer name=look roi-labels="*car*" prompt="What is this?" max-new-tokens=8 ! fakesink')
+        found = sum(int(n) for n in re.findall(r'"find" \(element\): .*n-objects=\(int\)(\d+)', out))
+        looked = [s for s in answers(out) if 'region-label=' in s]
+        print('#', found, 'objects found,', len(looked), 'looked at')
+        self.assertGreaterEqual(found, 2)
+        self.assertEqual(len(looked), found)
 
     def test_compositor(self):
         streams = ' '.join(f'{DECODE} ! dsvl2infer name=i{n} prompt="find {what}" interval=2000000000 '
