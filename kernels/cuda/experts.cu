@@ -1,27 +1,13 @@
 /* dsvl2: the routed experts on CUDA
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * A pair is a row and one of its experts. Two launches: what is hidden, for every pair; what comes down,
+ * Where inputs may be rounded to bf16, experts_mma.cu multiplies. Here are two launches: what is hidden, for every pair; what comes down,
  * summed over a row's pairs in slot order. A warp an element, each weight read once for each pair. */
-#include "device.cuh"
+#include "experts.cuh"
 
 #include <vector>
 
 enum { THREADS = 256, WARPS = THREADS / WARP };
-
-/* A matrix as the device needs it. */
-typedef struct {
-  const void *data;
-  WeightType type;
-} Matrix;
-
-typedef struct {
-  const float *x, *weights;
-  const int32_t *ids;
-  float *y, *hidden; /* [T, D], [T · K, F] */
-  int K, E, D, F;
-  const Matrix *gate, *up, *down; /* [E] */
-} Moe;
 
 /* x · row o of m, n of each; x is 16-byte aligned if n is a multiple of 8. */
 static __device__ __forceinline__ float
@@ -74,22 +60,23 @@ down_element (Moe m, bool aligned)
   }
 }
 
-/* The device's table of all matrices: gate [E], up [E], down [E]. */
+/* The device's table of all matrices: gate [E], up [E], down [E]; whether all of them are aligned, bf16. */
 static const Matrix *
-matrices (Cuda *c, const Experts *experts, bool *aligned)
+matrices (Cuda *c, const Experts *experts, bool *aligned, bool *bf16)
 {
   const Weight *kinds[] = { experts->gate, experts->up, experts->down };
   std::vector<Matrix> host (3 *
                             experts->E); /* no padding: a pointer and an int are compared as bytes */
 
   memset (host.data (), 0, host.size () * sizeof (Matrix));
-  *aligned = true;
+  *aligned = *bf16 = true;
   for (int i = 0; i < 3 * experts->E; i++) {
     const Weight *w = &kinds[i / experts->E][i % experts->E];
 
     host[i].data = w->data;
     host[i].type = w->type;
     *aligned = *aligned && aligned_16 (w->data);
+    *bf16 = *bf16 && w->type == WEIGHT_BF16;
   }
   return static_cast<const Matrix *> (table_on_device (c, host.data (),
       host.size () * sizeof (Matrix)));
@@ -100,8 +87,8 @@ moe_experts (Ops *k, float *y, const float *x, const int32_t *ids, const float *
     const Experts *experts, int T, int K, void *scratch)
 {
   Cuda *c = cuda (k);
-  bool aligned;
-  const Matrix *table = matrices (c, experts, &aligned);
+  bool aligned, bf16;
+  const Matrix *table = matrices (c, experts, &aligned, &bf16);
   Moe m = {};
 
   if (!table) {
@@ -120,6 +107,11 @@ moe_experts (Ops *k, float *y, const float *x, const int32_t *ids, const float *
   m.gate = table;
   m.up = table + m.E;
   m.down = table + 2 * m.E;
+  if (c->bf16 && bf16) {
+    moe_mma (c, m, T, m.hidden + (size_t) T * K * m.F,
+        aligned && m.D % 8 == 0 && m.F % 8 == 0 && aligned_16 (x) && aligned_16 (scratch));
+    return;
+  }
   launch (c, "run moe_experts", hidden_element, dim3 (T * K, ceil_div (m.F, WARPS)), THREADS, 0, m,
       aligned && m.D % 8 == 0 && aligned_16 (x));
   launch (c, "run moe_experts", down_element, dim3 (T, ceil_div (m.D, WARPS)), THREADS, 0, m,

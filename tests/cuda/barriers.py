@@ -23,6 +23,7 @@ OPS = {
     'attention': ['attend', 'attend_tiles', 'kv_write'],
     'attention_any': ['attend_tiles', 'attend'],
     'experts': ['moe_experts'],
+    'experts_mma': ['moe_experts --bf16'],
     'frames': ['frame_tiles'],
     'linear': ['linear_heads', 'linear'],
     'linear_mma': ['linear_heads --bf16', 'linear --bf16'],

@@ -17,6 +17,7 @@ static const ExpertsCase experts_cases[] = {
   { 40, 3, 4,   96,  70, WEIGHT_BF16 },
   { 61, 4, 4,   37,  48, WEIGHT_F16 },  /* every expert has every row */
   {  9, 5, 2,   40, 997, WEIGHT_BF16 }, /* and some rows several times */
+  { 33, 2, 3,   96,  72, WEIGHT_BF16 }, /* aligned rows, several groups of an expert on CUDA */
 };
 
 static const ExpertsCase experts_bench[] = {
