@@ -1,6 +1,7 @@
 /* dsvl2: objects as GstAnalytics knows them, and the numbers that a tracker gave to objects
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "analytics.h"
+#include "found.h"
 #ifdef HAVE_ANALYTICS
 #include <gst/analytics/analytics.h>
 #endif
@@ -15,76 +16,19 @@ add_track (GArray *tracks, const GstDsvl2Track *track)
   return g_array_append_vals (tracks, track, 1);
 }
 
-#ifdef HAVE_ANALYTICS
-/* The tracking mtd of a detection that is not lost. */
-static gboolean
-find_tracking (const GstAnalyticsODMtd *detection, GstDsvl2Track *track)
-{
-  GstAnalyticsTrackingMtd tracking;
-  gpointer state = NULL;
-  GstClockTime first, last;
-  gboolean lost;
-
-  while (gst_analytics_relation_meta_get_direct_related (detection->meta, detection->id,
-      GST_ANALYTICS_REL_TYPE_ANY, gst_analytics_tracking_mtd_get_mtd_type (), &state, &tracking)) {
-    track->mtd = tracking.id;
-    if (gst_analytics_tracking_mtd_get_info (&tracking, &track->number, &first, &last, &lost) && !lost)
-      return TRUE;
-  }
-  return FALSE;
-}
-
-static GArray *
-find_in_relations (GstBuffer *buffer, GArray *tracks)
-{
-  GstAnalyticsRelationMeta *meta = gst_buffer_get_analytics_relation_meta (buffer);
-  GstAnalyticsODMtd detection;
-  gpointer state = NULL;
-
-  while (meta != NULL && gst_analytics_relation_meta_iterate (meta, &state,
-                             gst_analytics_od_mtd_get_mtd_type (), &detection)) {
-    GstDsvl2Track track;
-    gfloat confidence;
-
-    if (find_tracking (&detection, &track) &&
-        gst_analytics_od_mtd_get_location (&detection, &track.box.x, &track.box.y, &track.box.w,
-            &track.box.h, &confidence))
-      tracks = add_track (tracks, &track);
-  }
-  return tracks;
-}
-#endif
-
-static GArray *
-find_in_regions (GstBuffer *buffer, GArray *tracks)
-{
-  gpointer state = NULL;
-  GstVideoRegionOfInterestMeta *roi;
-
-  while ((roi = (GstVideoRegionOfInterestMeta *) gst_buffer_iterate_meta_filtered (buffer, &state,
-              GST_VIDEO_REGION_OF_INTEREST_META_API_TYPE)) != NULL) {
-    const GstStructure *param = gst_video_region_of_interest_meta_get_param (roi, "object_id");
-    int number;
-
-    if (param != NULL && gst_structure_get_int (param, "id", &number) && number >= 0)
-      tracks = add_track (tracks, &(GstDsvl2Track){
-                                      { (int) roi->x, (int) roi->y, (int) roi->w, (int) roi->h },
-                                      (guint64) number,
-                                      GST_DSVL2_NO_MTD,
-                                  });
-  }
-  return tracks;
-}
-
 GArray *
 gst_dsvl2_tracks_find (GstBuffer *buffer)
 {
+  g_auto (FoundWalk) walk;
   GArray *tracks = NULL;
+  Found f;
 
-#ifdef HAVE_ANALYTICS
-  tracks = find_in_relations (buffer, tracks);
-#endif
-  return find_in_regions (buffer, tracks);
+  found_begin (&walk, buffer);
+  while (found_next (&walk, &f))
+    if (f.track >= 0)
+      tracks = add_track (tracks, &(GstDsvl2Track){ { (int) f.x, (int) f.y, (int) f.w, (int) f.h },
+                                      (guint64) f.track, f.track_mtd });
+  return tracks;
 }
 
 /* Intersection over union, 0 … 1. Boxes of others may be anything. */
@@ -152,8 +96,8 @@ gst_dsvl2_analytics_add (GstBuffer *buffer, GQuark label, const GstVideoRectangl
     return (int) found.id;
 
   tracking.id = track->mtd;
-  if (track->mtd != GST_DSVL2_NO_MTD || gst_analytics_relation_meta_add_tracking_mtd (meta,
-                                            track->number, GST_CLOCK_TIME_NONE, &tracking))
+  if (track->mtd != FOUND_NO_MTD || gst_analytics_relation_meta_add_tracking_mtd (meta, track->number,
+                                        GST_CLOCK_TIME_NONE, &tracking))
     gst_analytics_relation_meta_set_relation (meta, GST_ANALYTICS_REL_TYPE_RELATE_TO, found.id,
         tracking.id);
   return (int) found.id;

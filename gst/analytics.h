@@ -18,11 +18,8 @@ G_BEGIN_DECLS
 typedef struct {
   GstVideoRectangle box;
   guint64 number;
-  guint
-      mtd; /* its tracking mtd in the relation meta; GST_DSVL2_NO_MTD: it is in a region's `object_id` */
+  guint mtd; /* what says so in the relation meta, or FOUND_NO_MTD */
 } GstDsvl2Track;
-
-#define GST_DSVL2_NO_MTD G_MAXUINT
 
 /* gst_dsvl2_tracks_find: the tracked objects that a buffer brings along: detections with a tracking mtd that
  * is not lost, and regions of interest with DL Streamer's parameter `object_id`; NULL if there are none.

@@ -11,7 +11,8 @@
  * as many lines with one timestamp. Keys are those of DL Streamer's gvametaconvert, and the answer's own.
  *
  * Only metadata is read, never a pixel: any video will do, whatever memory it is in. With
- * #GstDsvl2Json:regions the regions of interest that other elements found are written too.
+ * #GstDsvl2Json:regions the objects that other elements found are written too, be they regions of interest or
+ * GstAnalytics' detections. What classifiers said of an object stands with it.
  *
  * Each line is a buffer with the time of the frame that carries it. Frames without a line become GAP
  * events. Nothing is held back, so every line is out when the stream ends. The same file and prompt give
@@ -106,7 +107,7 @@ lines_of (GstDsvl2Json *self, GstBuffer *buffer)
   while ((result = gst_dsvl2_meta_get_result (buffer, &state)) != NULL)
     if (is_fresh (result))
       add_line (lines, line_of_result (result, &frame, &self->style), buffer);
-  if (self->regions && (line = line_of_regions (&frame, &self->style)) != NULL)
+  if (self->regions && (line = line_of_others (&frame, &self->style)) != NULL)
     add_line (lines, line, buffer);
   if (self->add_empty_results && gst_buffer_list_length (lines) == 0)
     add_line (lines, line_of_nothing (&frame, &self->style), buffer);
@@ -333,7 +334,9 @@ install_properties (GObjectClass *object)
           flags));
   g_object_class_install_property (object, PROP_REGIONS,
       g_param_spec_boolean ("regions", "Regions",
-          "Write a line for frames with regions of interest that other elements found", FALSE, flags));
+          "Write a line for frames with objects that other elements found: regions of interest, "
+          "detections",
+          FALSE, flags));
   g_object_class_install_property (object, PROP_ADD_EMPTY_RESULTS,
       g_param_spec_boolean ("add-empty-results", "Add empty results",
           "Write a line without objects for frames that have no other", FALSE, flags));

@@ -1,14 +1,10 @@
 /* dsvl2: which regions of a frame are asked about
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "regions.h"
+#include "found.h"
 #include "labels.h"
 #include "prompts.h"
 #include <math.h>
-#ifdef HAVE_ANALYTICS
-#include <gst/analytics/analytics.h>
-#endif
-
-enum { SAME_PIXELS = 2 }; /* converters round the metas of an object each by itself */
 
 /* x, y, width, height as the user has them. */
 typedef struct {
@@ -196,9 +192,8 @@ is_there (const Regions *r, const GstVideoRectangle *a, GQuark label)
     const Region *region = &g_array_index (r->found, Region, i);
     const GstVideoRectangle *b = &region->place;
 
-    if (region->label == label && ABS (a->x - b->x) <= SAME_PIXELS &&
-        ABS (a->y - b->y) <= SAME_PIXELS && ABS (a->x + a->w - b->x - b->w) <= SAME_PIXELS &&
-        ABS (a->y + a->h - b->y - b->h) <= SAME_PIXELS)
+    if (region->label == label &&
+        found_same_place ((gint64[]){ a->x, a->y, a->w, a->h }, (gint64[]){ b->x, b->y, b->w, b->h }))
       return TRUE;
   }
   return FALSE;
@@ -217,55 +212,24 @@ is_in_a_named_one (const Regions *r, const GstVideoRectangle *object, const GstV
   return r->named->len == 0;
 }
 
-/* An object that somebody upstream found: anywhere, with any label. */
+/* Those that elements upstream found: anywhere, with any label. */
 static void
-add_object (Regions *r, const GstVideoInfo *info, gint64 x, gint64 y, gint64 w, gint64 h, GQuark label,
-    gint id)
+add_objects (Regions *r, GstBuffer *frame, const GstVideoInfo *info)
 {
-  const char *name = g_quark_to_string (label);
-  GstVideoRectangle place;
+  g_auto (FoundWalk) walk;
+  Found f;
 
-  if (name != NULL && g_utf8_validate (name, -1, NULL) && labels_match (r->labels, name, NULL) &&
-      clip (x, y, w, h, info, &place) && is_in_a_named_one (r, &place, info) &&
-      !is_there (r, &place, label))
-    add (r, &place, label, id);
-}
+  found_begin (&walk, frame);
+  while (found_next (&walk, &f)) {
+    const char *name = g_quark_to_string (f.type);
+    GstVideoRectangle place;
 
-static void
-find_objects (Regions *r, GstBuffer *frame, const GstVideoInfo *info)
-{
-  GstVideoRegionOfInterestMeta *roi;
-  gpointer state = NULL;
-
-  while ((roi = (GstVideoRegionOfInterestMeta *) gst_buffer_iterate_meta_filtered (frame, &state,
-              GST_VIDEO_REGION_OF_INTEREST_META_API_TYPE)) != NULL)
-    add_object (r, info, roi->x, roi->y, roi->w, roi->h, roi->roi_type, roi->id);
-}
-
-#ifdef HAVE_ANALYTICS
-static void
-find_detections (Regions *r, GstBuffer *frame, const GstVideoInfo *info)
-{
-  GstAnalyticsRelationMeta *meta = gst_buffer_get_analytics_relation_meta (frame);
-  GstAnalyticsODMtd detection;
-  gpointer state = NULL;
-
-  while (meta != NULL && gst_analytics_relation_meta_iterate (meta, &state,
-                             gst_analytics_od_mtd_get_mtd_type (), &detection)) {
-    int x, y, w, h;
-    gfloat confidence;
-
-    if (gst_analytics_od_mtd_get_location (&detection, &x, &y, &w, &h, &confidence))
-      add_object (r, info, x, y, w, h, gst_analytics_od_mtd_get_obj_type (&detection),
-          (gint) detection.id);
+    if (name != NULL && g_utf8_validate (name, -1, NULL) && labels_match (r->labels, name, NULL) &&
+        clip (f.x, f.y, f.w, f.h, info, &place) && is_in_a_named_one (r, &place, info) &&
+        !is_there (r, &place, f.type))
+      add (r, &place, f.type, f.id);
   }
 }
-#else
-static void
-find_detections (Regions *r, GstBuffer *frame, const GstVideoInfo *info)
-{
-}
-#endif
 
 const GArray *
 regions_find (Regions *r, GstBuffer *frame, const GstVideoInfo *info, GError **error)
@@ -277,8 +241,7 @@ regions_find (Regions *r, GstBuffer *frame, const GstVideoInfo *info, GError **e
     return NULL;
   g_array_set_size (r->found, 0);
   if (r->labels != NULL) {
-    find_objects (r, frame, info);
-    find_detections (r, frame, info);
+    add_objects (r, frame, info);
   } else {
     for (guint i = 0; i < r->named->len; i++)
       if (place_named (&g_array_index (r->named, Named, i), info, &place))

@@ -1,6 +1,7 @@
-/* dsvl2: an answer, or a frame's regions of interest, as a line of JSON
+/* dsvl2: an answer, or what others found on a frame, as a line of JSON
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "resultline.h"
+#include "found.h"
 #include "gstdsvl2meta.h"
 #include "jsonline.h"
 #include <math.h>
@@ -76,48 +77,41 @@ object_at (const GstStructure *result, guint i)
   return GST_VALUE_HOLDS_STRUCTURE (object) ? gst_value_get_structure (object) : NULL;
 }
 
-/* --- regions of interest --- */
-
-static GstVideoRegionOfInterestMeta *
-next_region (GstBuffer *buffer, gpointer *state)
-{
-  return (GstVideoRegionOfInterestMeta *) gst_buffer_iterate_meta_filtered (buffer, state,
-      GST_VIDEO_REGION_OF_INTEREST_META_API_TYPE);
-}
+/* --- objects of results among those on the buffer --- */
 
 /* A result's object and its region have the same structure. */
 static gboolean
-is_region_of (GstVideoRegionOfInterestMeta *region, const GstStructure *detection)
+is_detection (const Found *f, const GstStructure *detection)
 {
-  const GstStructure *own = gst_video_region_of_interest_meta_get_param (region, "detection");
-
-  return own != NULL && int_field (own, "label_id") == int_field (detection, "label_id") &&
-         gst_structure_is_equal (own, detection);
+  return f->detection != NULL &&
+         int_field (f->detection, "label_id") == int_field (detection, "label_id") &&
+         gst_structure_is_equal (f->detection, detection);
 }
 
-static GstVideoRegionOfInterestMeta *
-find_region (GstBuffer *buffer, const GstStructure *detection)
+/* What the buffer's metadata says of a result's object. Returns FALSE if it is not there. */
+static gboolean
+find_detection (GstBuffer *buffer, const GstStructure *detection, Found *f)
 {
-  GstVideoRegionOfInterestMeta *region;
-  gpointer state = NULL;
+  g_auto (FoundWalk) walk;
 
-  while ((region = next_region (buffer, &state)) != NULL)
-    if (is_region_of (region, detection))
-      return region;
-  return NULL;
+  found_begin (&walk, buffer);
+  while (found_next (&walk, f))
+    if (is_detection (f, detection))
+      return TRUE;
+  return FALSE;
 }
 
 static gboolean
-is_of_a_result (GstBuffer *buffer, GstVideoRegionOfInterestMeta *region)
+is_of_a_result (GstBuffer *buffer, const Found *f)
 {
   const GstStructure *result;
   gpointer state = NULL;
 
-  while ((result = gst_dsvl2_meta_get_result (buffer, &state)) != NULL)
+  while (f->detection != NULL && (result = gst_dsvl2_meta_get_result (buffer, &state)) != NULL)
     for (guint i = 0; i < n_objects (result); i++) {
       const GstStructure *detection = object_at (result, i);
 
-      if (detection != NULL && is_region_of (region, detection))
+      if (detection != NULL && is_detection (f, detection))
         return TRUE;
     }
   return FALSE;
@@ -148,22 +142,16 @@ add_rounded_pixels (GString *line, const Box *box, int width, int height)
 
 /* `id` is a tracker's, where one gave it. */
 static void
-add_ids (GString *line, GstVideoRegionOfInterestMeta *region, const LineStyle *style)
+add_ids (GString *line, const Found *f, const LineStyle *style)
 {
-  const GstStructure *tracked;
-  int id;
-
-  if (region == NULL)
-    return;
   if (style->region_ids)
-    json_line_int (line, "region_id", region->id);
-  tracked = gst_video_region_of_interest_meta_get_param (region, "object_id");
-  if (tracked != NULL && gst_structure_get_int (tracked, "id", &id))
-    json_line_int (line, "id", id);
+    json_line_int (line, "region_id", f->id);
+  if (f->track >= 0)
+    json_line_int (line, "id", f->track);
 }
 
 static void
-add_detection (GString *line, const Box *box, const GstStructure *detection, const char *label)
+add_detection (GString *line, const Box *box, const Found *f, const char *label)
 {
   json_line_open (line, "detection", '{');
   json_line_open (line, "bounding_box", '{');
@@ -172,12 +160,60 @@ add_detection (GString *line, const Box *box, const GstStructure *detection, con
   json_line_number (line, "y_min", box->y_min, PART);
   json_line_number (line, "y_max", box->y_max, PART);
   json_line_close (line, '}');
-  if (detection != NULL) {
-    json_line_number (line, "confidence", double_field (detection, "confidence"), PART);
-    json_line_int (line, "label_id", int_field (detection, "label_id"));
-  }
+  if (f->confidence >= 0)
+    json_line_number (line, "confidence", f->confidence, PART);
+  if (f->detection != NULL)
+    json_line_int (line, "label_id", int_field (f->detection, "label_id"));
   json_line_string (line, "label", label);
   json_line_close (line, '}');
+}
+
+/* The key of an attribute: its name, which may be anything, with a number where an object has that key
+ * already. Free with g_free (). */
+static char *
+attribute_key (const FoundAttribute *attribute, GPtrArray *taken)
+{
+  const char *name = attribute->name != NULL ? attribute->name : "classification";
+  char *key = g_strdup (name);
+
+  for (int n = 2; g_ptr_array_find_with_equal_func (taken, key, g_str_equal, NULL); n++) {
+    g_free (key);
+    key = g_strdup_printf ("%s_%d", name, n);
+  }
+  return key;
+}
+
+/* What classifiers said, each under the name of what it is about, as gvametaconvert has it. */
+static void
+add_attributes (GString *line, const Found *f)
+{
+  static const char *const own[] = { "x", "y", "w", "h", "region_id", "id", "roi_type", "detection",
+    "tensors" };
+  g_autoptr (GPtrArray) taken = NULL;
+
+  if (f->n_attributes == 0)
+    return;
+  taken = g_ptr_array_new_with_free_func (g_free);
+  for (gsize i = 0; i < G_N_ELEMENTS (own); i++)
+    g_ptr_array_add (taken, g_strdup (own[i]));
+  for (int i = 0; i < f->n_attributes; i++) {
+    const FoundAttribute *a = &f->attribute[i];
+    char *key = attribute_key (a, taken);
+
+    g_ptr_array_add (taken, key);
+    json_line_open (line, key, '{');
+    json_line_string (line, "label", a->label);
+    if (a->model != NULL) {
+      json_line_open (line, "model", '{');
+      json_line_string (line, "name", a->model);
+      json_line_close (line, '}');
+    }
+    if (a->confidence >= 0)
+      json_line_number (line, "confidence", a->confidence, PART);
+    if (a->label_id >= 0)
+      json_line_int (line, "label_id", a->label_id);
+    json_line_close (line, '}');
+  }
 }
 
 static Box
@@ -187,44 +223,49 @@ box_of (const GstStructure *detection)
     double_field (detection, "y_min"), double_field (detection, "y_max") };
 }
 
+/* An object of an answer, with what others say of it on the buffer. */
 static void
-add_object (GString *line, const GstStructure *detection, int width, int height,
-    GstVideoRegionOfInterestMeta *region, const LineStyle *style)
+add_answered_object (GString *line, const GstStructure *detection, int width, int height,
+    const LineFrame *frame, const LineStyle *style)
 {
   const char *label = gst_structure_get_string (detection, "label");
   const Box box = box_of (detection);
+  Found found;
+  const gboolean there = find_detection (frame->buffer, detection, &found);
 
+  if (!there)
+    found = (Found){ .detection = detection, .track = -1 };
+  found.confidence = double_field (detection, "confidence");
   json_line_open (line, NULL, '{');
   add_rounded_pixels (line, &box, width, height);
-  add_ids (line, region, style);
+  if (there)
+    add_ids (line, &found, style);
   json_line_string (line, "roi_type", label);
-  add_detection (line, &box, detection, label);
+  add_detection (line, &box, &found, label);
+  add_attributes (line, &found);
   json_line_close (line, '}');
 }
 
 static void
-add_region (GString *line, GstVideoRegionOfInterestMeta *region, const LineFrame *frame,
-    const LineStyle *style)
+add_found_object (GString *line, const Found *f, const LineFrame *frame, const LineStyle *style)
 {
-  const GstStructure *detection = gst_video_region_of_interest_meta_get_param (region, "detection");
-  const char *type = g_quark_to_string (region->roi_type);
-  const char *label = detection != NULL ? gst_structure_get_string (detection, "label") : NULL;
   Box box;
 
-  if (detection != NULL && gst_structure_has_field (detection, "x_min"))
-    box = box_of (detection);
+  if (f->detection != NULL && gst_structure_has_field (f->detection, "x_min"))
+    box = box_of (f->detection);
   else
-    box = (Box){ (double) region->x / frame->width, ((double) region->x + region->w) / frame->width,
-      (double) region->y / frame->height, ((double) region->y + region->h) / frame->height };
+    box = (Box){ (double) f->x / frame->width, (double) (f->x + f->w) / frame->width,
+      (double) f->y / frame->height, (double) (f->y + f->h) / frame->height };
 
   json_line_open (line, NULL, '{');
-  json_line_int (line, "x", region->x);
-  json_line_int (line, "y", region->y);
-  json_line_int (line, "w", region->w);
-  json_line_int (line, "h", region->h);
-  add_ids (line, region, style);
-  json_line_string (line, "roi_type", type);
-  add_detection (line, &box, detection, label != NULL ? label : type);
+  json_line_int (line, "x", f->x);
+  json_line_int (line, "y", f->y);
+  json_line_int (line, "w", f->w);
+  json_line_int (line, "h", f->h);
+  add_ids (line, f, style);
+  json_line_string (line, "roi_type", f->type != 0 ? g_quark_to_string (f->type) : f->label);
+  add_detection (line, &box, f, f->label);
+  add_attributes (line, f);
   json_line_close (line, '}');
 }
 
@@ -347,7 +388,7 @@ line_of_result (const GstStructure *result, const LineFrame *frame, const LineSt
     const GstStructure *detection = object_at (result, i);
 
     if (detection != NULL)
-      add_object (line, detection, width, height, find_region (frame->buffer, detection), style);
+      add_answered_object (line, detection, width, height, frame, style);
   }
   json_line_close (line, ']');
   add_answer (line, result, style);
@@ -355,20 +396,21 @@ line_of_result (const GstStructure *result, const LineFrame *frame, const LineSt
 }
 
 char *
-line_of_regions (const LineFrame *frame, const LineStyle *style)
+line_of_others (const LineFrame *frame, const LineStyle *style)
 {
+  g_auto (FoundWalk) walk;
   GString *line = NULL;
-  GstVideoRegionOfInterestMeta *region;
-  gpointer state = NULL;
+  Found found;
 
-  while ((region = next_region (frame->buffer, &state)) != NULL) {
-    if (is_of_a_result (frame->buffer, region))
+  found_begin (&walk, frame->buffer);
+  while (found_next (&walk, &found)) {
+    if (is_of_a_result (frame->buffer, &found))
       continue;
     if (line == NULL) {
       line = begin_line (frame->width, frame->height, frame->timestamp, style);
       json_line_open (line, "objects", '[');
     }
-    add_region (line, region, frame, style);
+    add_found_object (line, &found, frame, style);
   }
   if (line == NULL)
     return NULL;

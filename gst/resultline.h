@@ -1,11 +1,12 @@
-/* dsvl2: an answer, or a frame's regions of interest, as a line of JSON
+/* dsvl2: an answer, or what others found on a frame, as a line of JSON
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * The keys are those of DL Streamer's gvametaconvert
  *
  *   resolution { width, height }, source, timestamp (stream time, ns), tags
  *   objects    [{ x, y, w, h (pixels), region_id, id, roi_type,
- *                 detection { bounding_box { x_min, x_max, y_min, y_max }, confidence, label_id, label } }]
+ *                 detection { bounding_box { x_min, x_max, y_min, y_max }, confidence, label_id, label },
+ *                 and what classifiers said: NAME { label, model { name }, confidence, label_id } … }]
  *
  * and, where it is an answer, ours: region { x, y, w, h } if not the whole frame was asked about, caption,
  * text, prompt, prompt_index, seen_pts (ns), finish, tokens { prompt, answer, cached }, tiles, timings_ms
@@ -38,9 +39,10 @@ typedef struct {
  * Returns a line with its newline. Free with g_free (). */
 char *line_of_result (const GstStructure *result, const LineFrame *frame, const LineStyle *style);
 
-/* line_of_regions: the frame with those of its regions of interest that are of no "dsvl2-result" on it.
+/* line_of_others: the frame with those of its objects, regions of interest and GstAnalytics' detections, that
+ * are of no "dsvl2-result" on it.
  * Returns NULL if there are none. Free with g_free (). */
-char *line_of_regions (const LineFrame *frame, const LineStyle *style);
+char *line_of_others (const LineFrame *frame, const LineStyle *style);
 
 /* line_of_nothing: the frame without objects. Free with g_free (). */
 char *line_of_nothing (const LineFrame *frame, const LineStyle *style);

@@ -1,17 +1,11 @@
 /* dsvl2: what a buffer says is to be seen on its frame: objects and answers
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "scene.h"
+#include "found.h"
 #include "gstdsvl2meta.h"
 #include <math.h>
-#ifdef HAVE_ANALYTICS
-#include <gst/analytics/analytics.h>
-#endif
 
-enum {
-  SAME_PIXELS = 2, /* edges so close belong to the same object: converters round each meta by itself */
-  MAX_ATTRIBUTES = 3, /* what classifiers said of an object */
-  MAX_LOOK = 8192,    /* metas of a kind that are read at all */
-};
+enum { MAX_ATTRIBUTES = 3 }; /* of what classifiers said of an object */
 
 /* An object of an answer: the same numbers are in its region's "detection". */
 typedef struct {
@@ -132,27 +126,16 @@ add_answer (Scene *s, const GstStructure *result, const OverlaySettings *setting
 
 /* --- objects --- */
 
-/* An object as metadata has it: anywhere, with any text. */
-typedef struct {
-  gint64 x, y, w, h;
-  GQuark type;
-  const char *label, *attributes[MAX_ATTRIBUTES];
-  int n_attributes;
-  double confidence;
-  gint64 id;
-  int opacity;
-} Found;
-
-static void
-add_attribute (Found *f, const char *text)
+/* Whether an attribute says what neither the label nor one before it does. */
+static gboolean
+is_news (const Found *f, int i)
 {
-  if (text == NULL || *text == '\0' || f->n_attributes == MAX_ATTRIBUTES ||
-      g_strcmp0 (text, f->label) == 0)
-    return;
-  for (int i = 0; i < f->n_attributes; i++)
-    if (g_str_equal (f->attributes[i], text))
-      return;
-  f->attributes[f->n_attributes++] = text;
+  const char *text = f->attribute[i].label;
+
+  for (int k = 0; k < i; k++)
+    if (g_str_equal (f->attribute[k].label, text))
+      return FALSE;
+  return g_strcmp0 (f->label, text) != 0;
 }
 
 /* "car · red · parked" */
@@ -161,9 +144,13 @@ full_label (const Found *f, const char *name)
 {
   GString *label = g_string_new (name);
 
-  for (int i = 0; i < f->n_attributes; i++) {
-    g_autofree char *attribute = gst_dsvl2_clean_text (f->attributes[i], SCENE_MAX_LABEL / 2);
+  for (int i = 0, n = 0; i < f->n_attributes && n < MAX_ATTRIBUTES; i++) {
+    g_autofree char *attribute = NULL;
 
+    if (!is_news (f, i))
+      continue;
+    n++;
+    attribute = gst_dsvl2_clean_text (f->attribute[i].label, SCENE_MAX_LABEL / 2);
     if (label->len > 0 && *attribute)
       g_string_append (label, " · ");
     g_string_append (label, attribute);
@@ -174,9 +161,8 @@ full_label (const Found *f, const char *name)
 static gboolean
 same_object (const SceneBox *a, const SceneBox *b)
 {
-  return ABS (a->x - b->x) <= SAME_PIXELS && ABS (a->y - b->y) <= SAME_PIXELS &&
-         ABS (a->x + a->w - b->x - b->w) <= SAME_PIXELS &&
-         ABS (a->y + a->h - b->y - b->h) <= SAME_PIXELS &&
+  return found_same_place ((gint64[]){ a->x, a->y, a->w, a->h },
+             (gint64[]){ b->x, b->y, b->w, b->h }) &&
          (a->type == b->type || g_str_equal (a->label, b->label));
 }
 
@@ -204,7 +190,7 @@ merge (Scene *s, const SceneBox *box)
 }
 
 static void
-add_object (Scene *s, const Found *f, const OverlaySettings *settings, const Labels *shown)
+add_object (Scene *s, const Found *f, int opacity, const OverlaySettings *settings, const Labels *shown)
 {
   const gint64 x0 = CLAMP (f->x, 0, s->width), x1 = CLAMP (f->x + f->w, 0, s->width);
   const gint64 y0 = CLAMP (f->y, 0, s->height), y1 = CLAMP (f->y + f->h, 0, s->height);
@@ -215,9 +201,9 @@ add_object (Scene *s, const Found *f, const OverlaySettings *settings, const Lab
     .w = (int) (x1 - x0),
     .h = (int) (y1 - y0),
     .type = f->type,
-    .id = f->id,
+    .id = f->track,
     .confidence = known ? f->confidence : -1,
-    .opacity = f->opacity };
+    .opacity = opacity };
 
   if (box.w <= 0 || box.h <= 0 || s->boxes->len >= SCENE_MAX_BOXES ||
       (known && f->confidence < settings->min_confidence))
@@ -232,14 +218,12 @@ add_object (Scene *s, const Found *f, const OverlaySettings *settings, const Lab
     g_array_append_val (s->boxes, box);
 }
 
-/* --- regions of interest --- */
-
 static int
 opacity_of_detection (const Scene *s, const GstStructure *detection)
 {
   Dated d;
 
-  if (s->dated->len == 0 ||
+  if (s->dated->len == 0 || detection == NULL ||
       !gst_structure_get (detection, "x_min", G_TYPE_DOUBLE, &d.x_min, "y_min", G_TYPE_DOUBLE, &d.y_min,
           "x_max", G_TYPE_DOUBLE, &d.x_max, "y_max", G_TYPE_DOUBLE, &d.y_max, NULL))
     return SCENE_OPAQUE;
@@ -254,129 +238,15 @@ opacity_of_detection (const Scene *s, const GstStructure *detection)
 }
 
 static void
-read_detection (const Scene *s, const GstStructure *detection, Found *f)
+add_objects (Scene *s, GstBuffer *buffer, const OverlaySettings *settings, const Labels *shown)
 {
-  const char *label = gst_structure_get_string (detection, "label");
+  g_auto (FoundWalk) walk;
+  Found found;
 
-  gst_structure_get_double (detection, "confidence", &f->confidence);
-  if (label != NULL && *label)
-    f->label = label;
-  f->opacity = opacity_of_detection (s, detection);
+  found_begin (&walk, buffer);
+  while (s->boxes->len < SCENE_MAX_BOXES && found_next (&walk, &found))
+    add_object (s, &found, opacity_of_detection (s, found.detection), settings, shown);
 }
-
-static void
-add_region (Scene *s, const GstVideoRegionOfInterestMeta *meta, const OverlaySettings *settings,
-    const Labels *shown)
-{
-  Found f = { .x = meta->x,
-    .y = meta->y,
-    .w = meta->w,
-    .h = meta->h,
-    .type = meta->roi_type,
-    .label = g_quark_to_string (meta->roi_type),
-    .confidence = -1,
-    .id = -1,
-    .opacity = SCENE_OPAQUE };
-  int id;
-
-  for (const GList *l = meta->params; l != NULL; l = l->next)
-    if (gst_structure_has_name (l->data, "detection"))
-      read_detection (s, l->data, &f);
-  for (const GList *l = meta->params; l != NULL; l = l->next) {
-    if (gst_structure_has_name (l->data, "object_id") && gst_structure_get_int (l->data, "id", &id))
-      f.id = id;
-    else if (!gst_structure_has_name (l->data, "detection"))
-      add_attribute (&f, gst_structure_get_string (l->data, "label"));
-  }
-  add_object (s, &f, settings, shown);
-}
-
-static void
-add_regions (Scene *s, GstBuffer *buffer, const OverlaySettings *settings, const Labels *shown)
-{
-  gpointer state = NULL;
-  GstMeta *meta;
-
-  for (int i = 0; i < MAX_LOOK && s->boxes->len < SCENE_MAX_BOXES; i++) {
-    meta =
-        gst_buffer_iterate_meta_filtered (buffer, &state, GST_VIDEO_REGION_OF_INTEREST_META_API_TYPE);
-    if (meta == NULL)
-      return;
-    add_region (s, (GstVideoRegionOfInterestMeta *) meta, settings, shown);
-  }
-}
-
-/* --- analytics --- */
-
-#ifdef HAVE_ANALYTICS
-/* The class that a classification is surest of. */
-static const char *
-likeliest_class (const GstAnalyticsClsMtd *classes)
-{
-  const gsize n = gst_analytics_cls_mtd_get_length (classes);
-  gsize best = 0;
-
-  for (gsize i = 1; i < n; i++)
-    if (gst_analytics_cls_mtd_get_level (classes, i) > gst_analytics_cls_mtd_get_level (classes, best))
-      best = i;
-  return n > 0 ? g_quark_to_string (gst_analytics_cls_mtd_get_quark (classes, best)) : NULL;
-}
-
-static void
-read_related (GstAnalyticsRelationMeta *meta, guint id, Found *f)
-{
-  const GstAnalyticsRelTypes belongs =
-      GST_ANALYTICS_REL_TYPE_RELATE_TO | GST_ANALYTICS_REL_TYPE_CONTAIN;
-  GstAnalyticsMtd mtd;
-  gpointer state = NULL;
-  guint64 tracked;
-
-  while (f->n_attributes < MAX_ATTRIBUTES &&
-         gst_analytics_relation_meta_get_direct_related (meta, id, belongs,
-             gst_analytics_cls_mtd_get_mtd_type (), &state, &mtd)) {
-    const char *name = likeliest_class (&mtd);
-
-    if (f->label == NULL || *f->label == '\0')
-      f->label = name;
-    else
-      add_attribute (f, name);
-  }
-  state = NULL;
-  if (gst_analytics_relation_meta_get_direct_related (meta, id, GST_ANALYTICS_REL_TYPE_ANY,
-          gst_analytics_tracking_mtd_get_mtd_type (), &state, &mtd) &&
-      gst_analytics_tracking_mtd_get_info (&mtd, &tracked, NULL, NULL, NULL))
-    f->id = (gint64) (tracked & G_MAXINT64);
-}
-
-static void
-add_analytics (Scene *s, GstBuffer *buffer, const OverlaySettings *settings, const Labels *shown)
-{
-  GstAnalyticsRelationMeta *meta = gst_buffer_get_analytics_relation_meta (buffer);
-  GstAnalyticsMtd mtd;
-  gpointer state = NULL;
-
-  for (int i = 0; meta != NULL && i < MAX_LOOK && s->boxes->len < SCENE_MAX_BOXES; i++) {
-    Found f = { .id = -1, .opacity = SCENE_OPAQUE };
-    gint x, y, w, h;
-    gfloat confidence = -1;
-
-    if (!gst_analytics_relation_meta_iterate (meta, &state, gst_analytics_od_mtd_get_mtd_type (), &mtd))
-      return;
-    if (!gst_analytics_od_mtd_get_location (&mtd, &x, &y, &w, &h, &confidence))
-      continue;
-    f.x = x, f.y = y, f.w = w, f.h = h, f.confidence = confidence;
-    f.type = gst_analytics_od_mtd_get_obj_type (&mtd);
-    f.label = g_quark_to_string (f.type);
-    read_related (meta, gst_analytics_mtd_get_id (&mtd), &f);
-    add_object (s, &f, settings, shown);
-  }
-}
-#else
-static void
-add_analytics (Scene *s, GstBuffer *buffer, const OverlaySettings *settings, const Labels *shown)
-{
-}
-#endif
 
 void
 scene_read (Scene *s, GstBuffer *buffer, int width, int height, const OverlaySettings *settings,
@@ -393,9 +263,6 @@ scene_read (Scene *s, GstBuffer *buffer, int width, int height, const OverlaySet
   for (int i = 0;
        i < SCENE_MAX_CAPTIONS && (result = gst_dsvl2_meta_get_result (buffer, &state)) != NULL; i++)
     add_answer (s, result, settings, GST_BUFFER_PTS (buffer));
-  if (settings->show_boxes || settings->show_labels || settings->show_confidence ||
-      settings->show_ids) {
-    add_regions (s, buffer, settings, shown);
-    add_analytics (s, buffer, settings, shown);
-  }
+  if (settings->show_boxes || settings->show_labels || settings->show_confidence || settings->show_ids)
+    add_objects (s, buffer, settings, shown);
 }

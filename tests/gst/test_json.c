@@ -4,6 +4,9 @@
 #include "harness.h"
 #include <json-glib/json-glib.h>
 #include <string.h>
+#ifdef HAVE_ANALYTICS
+#include <gst/analytics/analytics.h>
+#endif
 
 enum { WIDTH = 200, HEIGHT = 100 };
 
@@ -335,6 +338,88 @@ test_regions_of_others (void)
   gst_harness_teardown (h);
 }
 
+/* What classifiers said stands with the object, whoever found that; keys are never there twice. */
+static void
+test_classified (void)
+{
+  static const char *const params[] = {
+    "classification,attribute_name=(string)color,label=(string)red,model_name=(string)colours,"
+    "confidence=0.9,label_id=3",
+    "color,label=(string)\"bright \\\"red\\\"\"", "x,label=(string)y",
+    "detection_2,label=(string)z,confidence=(string)high",
+    "detection,label=(string)w", /* the second one of ours, which does not count */
+    "tensor,data=5",             /* says nothing that is text */
+  };
+  GstHarness *h = json_new ("regions=true");
+  GstVideoRegionOfInterestMeta *regions[2];
+  GstBuffer *frame = frame_new (0);
+
+  attach (frame, "p", "a car", 0, TRUE);
+  regions[0] = test_region (frame, 0);
+  regions[1] = gst_buffer_add_video_region_of_interest_meta (frame, "car", 1, 2, 3, 4);
+  for (gsize i = 0; i < 2; i++)
+    for (gsize k = 0; k < G_N_ELEMENTS (params); k++)
+      gst_video_region_of_interest_meta_add_param (regions[i],
+          gst_structure_new_from_string (params[k]));
+  FLOWS (h, frame);
+  for (gsize i = 0; i < 2; i++)
+    CHECK_LINE (h, { "#objects", "1" }, { "objects[0].roi_type", i == 0 ? "\"a car\"" : "\"car\"" },
+        { "objects[0].x", i == 0 ? "20" : "1" }, { "objects[0].color.label", "\"red\"" },
+        { "objects[0].color.model.name", "\"colours\"" }, { "objects[0].color.confidence", "0.9" },
+        { "objects[0].color.label_id", "3" }, { "objects[0].color_2.label", "\"bright \\\"red\\\"\"" },
+        { "objects[0].color_2.model", "" }, { "objects[0].color_2.confidence", "" },
+        { "objects[0].x_2.label", "\"y\"" }, { "objects[0].detection_2.label", "\"z\"" },
+        { "objects[0].detection_2.confidence", "" }, { "objects[0].tensor", "" });
+  gst_harness_teardown (h);
+}
+
+#ifdef HAVE_ANALYTICS
+/* Detections of GstAnalytics are objects too; one that a region stands for as well is there once. */
+static void
+test_detections_of_others (void)
+{
+  GstHarness *h = json_new ("regions=true region-ids=true");
+  const GQuark colours[] = { g_quark_from_static_string ("blue"), g_quark_from_static_string ("red") };
+  gfloat levels[] = { 0.25f, 0.75f };
+  GstBuffer *frame = frame_new (0);
+  GstAnalyticsRelationMeta *meta;
+  GstAnalyticsODMtd car, dog;
+  GstAnalyticsClsMtd class;
+  GstAnalyticsTrackingMtd track;
+
+  attach (frame, "p", "a cat", 0, TRUE);
+  meta = gst_buffer_add_analytics_relation_meta (frame);
+  gst_analytics_relation_meta_add_od_mtd (meta, g_quark_from_string ("car"), 10, 20, 50, 40, 0.5f,
+      &car);
+  gst_analytics_relation_meta_add_od_mtd (meta, g_quark_from_string ("dog"), 100, 0, 20, 10, 1, &dog);
+  gst_analytics_relation_meta_add_tracking_mtd (meta, 7, 0, &track);
+  gst_analytics_relation_meta_set_relation (meta, GST_ANALYTICS_REL_TYPE_RELATE_TO, car.id, track.id);
+  for (int i = 0; i < 2; i++) {
+    gst_analytics_relation_meta_add_cls_mtd (meta, 2, levels, (GQuark *) colours, &class);
+    gst_analytics_relation_meta_set_relation (meta,
+        i == 0 ? GST_ANALYTICS_REL_TYPE_RELATE_TO : GST_ANALYTICS_REL_TYPE_CONTAIN, car.id, class.id);
+  }
+  /* of the answer's object: a classifier after dsvl2infer */
+  gst_analytics_relation_meta_set_relation (meta, GST_ANALYTICS_REL_TYPE_RELATE_TO,
+      (guint) test_region (frame, 0)->id, class.id);
+  gst_buffer_add_video_region_of_interest_meta_id (frame, g_quark_from_string ("dog"), 101, 0, 20, 10)
+      ->id = (gint) dog.id;
+  FLOWS (h, frame);
+  CHECK_LINE (h, { "prompt", "\"p\"" }, { "#objects", "1" }, { "objects[0].roi_type", "\"a cat\"" },
+      { "objects[0].classification.label", "\"red\"" }, { "objects[0].classification_2", "" });
+  CHECK_LINE (h, { "#objects", "2" }, { "objects[0].roi_type", "\"dog\"" }, { "objects[0].x", "101" },
+      { "objects[0].detection.confidence", "1" }, { "objects[1].roi_type", "\"car\"" },
+      { "objects[1].x", "10" }, { "objects[1].h", "40" }, { "objects[1].id", "7" },
+      { "objects[1].detection.bounding_box.x_max", "0.3" },
+      { "objects[1].detection.bounding_box.y_min", "0.2" },
+      { "objects[1].detection.confidence", "0.5" }, { "objects[1].detection.label", "\"car\"" },
+      { "objects[1].detection.label_id", "" }, { "objects[1].classification.label", "\"red\"" },
+      { "objects[1].classification.confidence", "0.75" },
+      { "objects[1].classification_2.label", "\"red\"" });
+  gst_harness_teardown (h);
+}
+#endif
+
 static void
 test_empty_results (void)
 {
@@ -491,6 +576,10 @@ main (int argc, char **argv)
   g_test_add_func ("/json/odd-fields", test_odd_fields);
   g_test_add_func ("/json/fresh-only", test_fresh_only);
   g_test_add_func ("/json/regions-of-others", test_regions_of_others);
+  g_test_add_func ("/json/classified", test_classified);
+#ifdef HAVE_ANALYTICS
+  g_test_add_func ("/json/detections-of-others", test_detections_of_others);
+#endif
   g_test_add_func ("/json/empty-results", test_empty_results);
   g_test_add_func ("/json/caps", test_caps);
   g_test_add_func ("/json/caps-change", test_caps_change);
