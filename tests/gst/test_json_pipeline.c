@@ -2,70 +2,37 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * DSVL2_TEST_MODEL names the model's folder, GST_PLUGIN_PATH that of the plugin. */
+#include "whole.h"
 #include <gio/gio.h>
-#include <glib/gstdio.h>
-#include <gst/gst.h>
 #include <json-glib/json-glib.h>
 #include <string.h>
 #include <unistd.h>
 
 enum { N_FRAMES = 6, N_ANSWERS = 3 };
 
-static char *scratch;
-
-static char *
-scratch_file (const char *name)
-{
-  return g_build_filename (scratch, name, NULL);
-}
-
 static GstElement *
-launch (const char *properties, const char *rest)
+pipeline_new (const char *properties, const char *rest)
 {
   g_autofree char *text =
       g_strdup_printf ("videotestsrc pattern=ball num-buffers=%d ! "
                        "video/x-raw,format=I420,width=64,height=48,framerate=10/1 ! "
                        "dsvl2infer model=%s max-new-tokens=6 interval=200000000 %s ! %s",
           N_FRAMES, g_getenv ("DSVL2_TEST_MODEL"), properties, rest);
-  g_autoptr (GError) error = NULL;
-  GstElement *pipeline = gst_parse_launch (text, &error);
 
-  g_assert_no_error (error);
-  return pipeline;
+  return whole_new (text);
 }
 
 static void
 finish (GstElement *pipeline)
 {
-  g_autoptr (GstBus) bus = gst_element_get_bus (pipeline);
-  g_autoptr (GstMessage) message = NULL;
-  g_autoptr (GError) error = NULL;
-
-  message = gst_bus_timed_pop_filtered (bus, 60 * GST_SECOND, GST_MESSAGE_EOS | GST_MESSAGE_ERROR);
-  g_assert_nonnull (message);
-  if (GST_MESSAGE_TYPE (message) == GST_MESSAGE_ERROR)
-    gst_message_parse_error (message, &error, NULL);
-  g_assert_no_error (error);
-  gst_element_set_state (pipeline, GST_STATE_NULL);
-  gst_object_unref (pipeline);
+  g_ptr_array_unref (whole_play (pipeline));
+  whole_free (pipeline);
 }
 
 static void
 run (const char *properties, const char *rest)
 {
-  GstElement *pipeline = launch (properties, rest);
-
-  gst_element_set_state (pipeline, GST_STATE_PLAYING);
-  finish (pipeline);
-}
-
-static char *
-contents (const char *path)
-{
-  char *text;
-
-  g_assert_true (g_file_get_contents (path, &text, NULL, NULL));
-  return text;
+  finish (pipeline_new (properties, rest));
 }
 
 /* As many lines, each an answer at its time. */
@@ -93,18 +60,18 @@ static void
 test_same_bytes (void)
 {
   static const char *const ways[] = { "", "max-queue=4", "threads=1", "prefill-chunk=7" };
-  g_autofree char *path = scratch_file ("a.jsonl");
+  g_autofree char *path = whole_file ("a.jsonl");
   g_autofree char *rest = g_strdup_printf ("dsvl2json source=ball ! filesink location=\"%s\"", path);
   g_autofree char *first = NULL;
 
   run ("", rest);
-  first = contents (path);
+  first = whole_read (path);
   check_lines (first, N_ANSWERS);
   for (gsize i = 0; i < G_N_ELEMENTS (ways); i++) {
     g_autofree char *again = NULL;
 
     run (ways[i], rest);
-    again = contents (path);
+    again = whole_read (path);
     g_test_message ("again with \"%s\": %s", ways[i], strcmp (again, first) == 0 ? "same" : "other");
     g_assert_cmpstr (again, ==, first);
   }
@@ -116,7 +83,7 @@ test_same_bytes (void)
 static void
 test_behind_others (void)
 {
-  g_autofree char *path = scratch_file ("b.jsonl");
+  g_autofree char *path = whole_file ("b.jsonl");
   g_autofree char *rest =
       g_strdup_printf ("videoscale ! video/x-raw,width=32,height=24 ! queue ! dsvl2overlay ! "
                        "videoconvert ! video/x-raw,format=RGB ! "
@@ -125,7 +92,7 @@ test_behind_others (void)
   g_autofree char *text = NULL;
 
   run ("", rest);
-  text = contents (path);
+  text = whole_read (path);
   check_lines (text, N_ANSWERS);
   g_assert_nonnull (strstr (text, "{\"width\":64,\"height\":48}")); /* of the frame that was seen */
 }
@@ -133,7 +100,7 @@ test_behind_others (void)
 static void
 test_tee (void)
 {
-  g_autofree char *path = scratch_file ("c.jsonl");
+  g_autofree char *path = whole_file ("c.jsonl");
   g_autofree char *rest =
       g_strdup_printf ("tee name=t ! queue ! dsvl2overlay ! videoconvert ! fakesink "
                        "t. ! queue ! dsvl2json ! filesink location=\"%s\"",
@@ -141,21 +108,21 @@ test_tee (void)
   g_autofree char *text = NULL;
 
   run ("", rest);
-  text = contents (path);
+  text = whole_read (path);
   check_lines (text, N_ANSWERS);
 }
 
 static void
 test_multifilesink (void)
 {
-  g_autofree char *pattern = scratch_file ("line-%d.json");
+  g_autofree char *pattern = whole_file ("line-%d.json");
   g_autofree char *rest =
       g_strdup_printf ("dsvl2json ! multifilesink next-file=buffer location=\"%s\"", pattern);
   guint n = 0;
 
   run ("", rest);
   for (;; n++) {
-    g_autofree char *name = g_strdup_printf ("line-%u.json", n), *path = scratch_file (name);
+    g_autofree char *name = g_strdup_printf ("line-%u.json", n), *path = whole_file (name);
     g_autofree char *text = NULL;
     g_autoptr (JsonNode) line = NULL;
 
@@ -172,7 +139,7 @@ test_multifilesink (void)
 static void
 test_appsink (void)
 {
-  GstElement *pipeline = launch ("", "dsvl2json ! appsink name=sink sync=true");
+  GstElement *pipeline = pipeline_new ("", "dsvl2json ! appsink name=sink sync=true");
   g_autoptr (GstElement) sink = gst_bin_get_by_name (GST_BIN (pipeline), "sink");
   guint n = 0;
 
@@ -247,43 +214,21 @@ test_pipe (void)
 static void
 test_alone (void)
 {
-  g_autofree char *path = scratch_file ("d.jsonl");
+  g_autofree char *path = whole_file ("d.jsonl");
   g_autofree char *text = g_strdup_printf ("videotestsrc num-buffers=3 ! dsvl2json ! "
                                            "filesink location=\"%s\"",
       path);
-  g_autoptr (GError) error = NULL;
-  GstElement *pipeline = gst_parse_launch (text, &error);
   g_autofree char *written = NULL;
 
-  g_assert_no_error (error);
-  gst_element_set_state (pipeline, GST_STATE_PLAYING);
-  finish (pipeline);
-  written = contents (path);
+  g_ptr_array_unref (whole_play_once (text));
+  written = whole_read (path);
   g_assert_cmpstr (written, ==, "");
-}
-
-static void
-remove_scratch (void)
-{
-  g_autoptr (GDir) dir = g_dir_open (scratch, 0, NULL);
-  const char *name;
-
-  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL) {
-    g_autofree char *path = scratch_file (name);
-
-    g_unlink (path);
-  }
-  g_rmdir (scratch);
 }
 
 int
 main (int argc, char **argv)
 {
-  int status;
-
-  g_test_init (&argc, &argv, NULL);
-  gst_init (&argc, &argv);
-  scratch = g_dir_make_tmp ("dsvl2-json-XXXXXX", NULL);
+  whole_init (&argc, &argv);
   g_test_add_func ("/json/same-bytes", test_same_bytes);
   g_test_add_func ("/json/behind-others", test_behind_others);
   g_test_add_func ("/json/tee", test_tee);
@@ -292,7 +237,5 @@ main (int argc, char **argv)
   g_test_add_func ("/json/socket", test_socket);
   g_test_add_func ("/json/pipe", test_pipe);
   g_test_add_func ("/json/alone", test_alone);
-  status = g_test_run ();
-  remove_scratch ();
-  return status;
+  return whole_run_tests ();
 }

@@ -3,6 +3,7 @@
  *
  * DSVL2_TEST_MODEL names the model's folder, GST_PLUGIN_PATH that of the plugin. */
 #include "harness.h"
+#include "whole.h"
 #include <glib/gstdio.h>
 #include <string.h>
 
@@ -21,18 +22,8 @@ static GstElement *
 pipeline_new (const char *source, const char *properties, const char *sink)
 {
   g_autofree char *launch = launch_with (source, properties, sink);
-  g_autoptr (GError) error = NULL;
-  GstElement *pipeline = gst_parse_launch (launch, &error);
 
-  g_assert_no_error (error);
-  return pipeline;
-}
-
-static void
-pipeline_free (GstElement *pipeline)
-{
-  gst_element_set_state (pipeline, GST_STATE_NULL);
-  gst_object_unref (pipeline);
+  return whole_new (launch);
 }
 
 /* A line about the answer that a message is. */
@@ -51,25 +42,11 @@ append_answer (GString *answers, GstMessage *m)
 static char *
 run (GstElement *pipeline)
 {
-  g_autoptr (GstBus) bus = gst_element_get_bus (pipeline);
+  g_autoptr (GPtrArray) results = whole_play (pipeline);
   GString *answers = g_string_new (NULL);
-  gboolean more = TRUE;
 
-  g_assert_cmpint (gst_element_set_state (pipeline, GST_STATE_PLAYING), !=, GST_STATE_CHANGE_FAILURE);
-  while (more) {
-    GstMessage *m = gst_bus_timed_pop_filtered (bus, 60 * GST_SECOND,
-        GST_MESSAGE_ELEMENT | GST_MESSAGE_EOS | GST_MESSAGE_ERROR | GST_MESSAGE_WARNING);
-
-    g_assert_nonnull (m);
-    if (GST_MESSAGE_TYPE (m) == GST_MESSAGE_ERROR || GST_MESSAGE_TYPE (m) == GST_MESSAGE_WARNING)
-      g_test_message ("%s", gst_structure_to_string (gst_message_get_structure (m)));
-    g_assert_true (GST_MESSAGE_TYPE (m) == GST_MESSAGE_ELEMENT ||
-                   GST_MESSAGE_TYPE (m) == GST_MESSAGE_EOS);
-    more = GST_MESSAGE_TYPE (m) != GST_MESSAGE_EOS;
-    if (gst_message_has_name (m, "dsvl2-result"))
-      append_answer (answers, m);
-    gst_message_unref (m);
-  }
+  for (guint i = 0; i < results->len; i++)
+    append_answer (answers, results->pdata[i]);
   return g_string_free (answers, FALSE);
 }
 
@@ -79,7 +56,7 @@ run_once (const char *source, const char *properties, const char *sink)
   GstElement *pipeline = pipeline_new (source, properties, sink);
   char *answers = run (pipeline);
 
-  pipeline_free (pipeline);
+  whole_free (pipeline);
   return answers;
 }
 
@@ -158,7 +135,7 @@ test_state_cycles (void)
     g_assert_cmpstr (answers, ==, first);
     gst_element_set_state (pipeline, i == 0 ? GST_STATE_READY : GST_STATE_NULL);
   }
-  pipeline_free (pipeline);
+  whole_free (pipeline);
 }
 
 /* Two elements in two branches, each with its prompt. */
@@ -168,15 +145,11 @@ test_two_elements (void)
   g_autofree char *one = launch_with (SOURCE " ! tee name=tee ! queue", "", "fakesink");
   g_autofree char *two = launch_with ("tee. ! queue", "name=other prompt=\"find cats\"", "fakesink");
   g_autofree char *launch = g_strconcat (one, " ", two, NULL);
-  g_autoptr (GError) error = NULL;
-  GstElement *pipeline;
-  g_autofree char *answers = NULL;
+  GstElement *pipeline = whole_new (launch);
+  g_autofree char *answers = run (pipeline);
 
-  pipeline = gst_parse_launch (launch, &error);
-  g_assert_no_error (error);
-  answers = run (pipeline);
   g_assert_cmpuint (lines_of (answers), ==, 8);
-  pipeline_free (pipeline);
+  whole_free (pipeline);
 }
 
 /* The engine looks once at a frame, however many prompts there are, and answers each as if it were alone. */
@@ -212,7 +185,7 @@ test_prompts (void)
   g_assert_cmpint (tiles[1] + tiles[2], ==, 0);
   g_assert_cmpint (cached[1], >, 0);
   g_assert_cmpint (cached[2], >, 0);
-  pipeline_free (pipeline);
+  whole_free (pipeline);
 
   for (int i = 0; i < 3; i++) {
     g_autofree char *properties = g_strconcat ("name=infer ", alone[i], NULL);
@@ -223,24 +196,27 @@ test_prompts (void)
   }
 }
 
+/* What videotestsrc shows, as a file. Free with g_free (). */
+static char *
+picture_file (const char *name, const char *source)
+{
+  char *file = whole_file (name);
+  g_autofree char *launch = g_strdup_printf ("%s ! pngenc ! filesink location=%s", source, file);
+
+  g_ptr_array_unref (whole_play_once (launch));
+  return file;
+}
+
 /* A reference picture is encoded once, and read from the cache with each frame that follows the first. */
 static void
 test_references (void)
 {
-  g_autofree char *folder = g_dir_make_tmp ("dsvl2-XXXXXX", NULL);
-  g_autofree char *file = g_build_filename (folder, "reference.png", NULL);
-  g_autofree char *launch =
-      g_strdup_printf ("videotestsrc num-buffers=1 pattern=circular ! "
-                       "video/x-raw,width=64,height=64 ! pngenc ! filesink location=%s",
-          file);
+  g_autofree char *file = picture_file ("reference.png",
+      "videotestsrc num-buffers=1 pattern=circular ! video/x-raw,width=64,height=64");
   g_autofree char *properties = g_strdup_printf ("name=infer cropping=off reference-images=%s", file);
-  GstElement *pipeline = gst_parse_launch (launch, NULL);
-  g_autoptr (GstBus) bus = NULL;
+  GstElement *pipeline = pipeline_new (SOURCE, properties, "fakesink");
+  g_autoptr (GstBus) bus = gst_element_get_bus (pipeline);
 
-  g_free (run (pipeline));
-  pipeline_free (pipeline);
-  pipeline = pipeline_new (SOURCE, properties, "fakesink");
-  bus = gst_element_get_bus (pipeline);
   gst_element_set_state (pipeline, GST_STATE_PLAYING);
   for (int n = 0; n < 4; n++) {
     g_autoptr (GstMessage) m = gst_bus_timed_pop_filtered (bus, 30 * GST_SECOND, GST_MESSAGE_ELEMENT);
@@ -253,9 +229,27 @@ test_references (void)
     g_assert_cmpint (tiles, ==, n == 0 ? 2 : 1);
     g_assert_true ((cached > 0) == (n > 0));
   }
-  pipeline_free (pipeline);
-  g_unlink (file);
-  g_rmdir (folder);
+  whole_free (pipeline);
+}
+
+/* Two frames that are asked about together are the two pictures that a reference and a frame are. */
+static void
+test_frames_together (void)
+{
+#define BALL " pattern=ball ! video/x-raw,format=RGB,width=96,height=64,framerate=25/1"
+  g_autofree char *first = picture_file ("first.png", "videotestsrc num-buffers=1" BALL);
+  g_autofree char *reference = g_strdup_printf ("name=infer reference-images=%s", first);
+  g_autofree char *apart = run_once ("videotestsrc num-buffers=2" BALL, reference, "fakesink");
+  g_autofree char *together =
+      run_once ("videotestsrc num-buffers=4" BALL, "name=infer frames=2", "fakesink");
+  g_auto (GStrv) each = g_strsplit (apart, "\n", -1), pairs = g_strsplit (together, "\n", -1);
+
+  g_test_message ("a reference and each frame:\n%stwo frames together:\n%s", apart, together);
+  g_assert_cmpuint (lines_of (apart), ==, 2);
+  g_assert_cmpuint (lines_of (together), ==, 2);
+  g_assert_cmpstr (pairs[0], ==, each[1]);
+  g_assert_true (g_str_has_prefix (pairs[1], "infer 120000000 "));
+#undef BALL
 }
 
 /* --- interruptions --- */
@@ -275,7 +269,7 @@ test_stop_at_any_time (void)
     gst_element_set_state (pipeline, GST_STATE_PLAYING);
     g_usleep ((gulong) i * 7000);
     began = g_get_monotonic_time ();
-    pipeline_free (pipeline);
+    whole_free (pipeline);
     longest = MAX (longest, g_get_monotonic_time () - began);
   }
   g_test_message ("stopped in %.1f ms at most", (double) longest / 1e3);
@@ -309,7 +303,7 @@ test_seeks (void)
   g_assert_nonnull (m); /* and it goes on */
   g_assert_true (gst_message_has_name (m, "dsvl2-result"));
   gst_message_unref (m);
-  pipeline_free (pipeline);
+  whole_free (pipeline);
 }
 
 static void
@@ -336,7 +330,7 @@ test_properties_while_playing (void)
       gst_message_unref (m);
     }
   }
-  pipeline_free (pipeline);
+  whole_free (pipeline);
 }
 
 /* A live source, a model that cannot keep up: every frame arrives, in real time. */
@@ -364,7 +358,7 @@ test_live_source (void)
   g_assert_cmpuint (test_uint64 (stats, "rendered") + test_uint64 (stats, "dropped"), ==, 45);
   gst_structure_free (stats);
   gst_structure_free (own);
-  pipeline_free (pipeline);
+  whole_free (pipeline);
 }
 
 /* --- broken models --- */
@@ -444,7 +438,7 @@ test_broken_models (void)
     g_assert_true (error->domain == GST_RESOURCE_ERROR);
     g_assert_nonnull (strstr (error->message, cases[i].says));
     gst_message_unref (m);
-    pipeline_free (pipeline);
+    whole_free (pipeline);
     remove_folder (folder);
   }
 }
@@ -452,11 +446,11 @@ test_broken_models (void)
 int
 main (int argc, char **argv)
 {
-  g_test_init (&argc, &argv, NULL);
-  gst_init (&argc, &argv);
+  whole_init (&argc, &argv);
   g_test_add_func ("/pipeline/every-frame-is-answered", test_every_frame_is_answered);
   g_test_add_func ("/pipeline/prompts", test_prompts);
   g_test_add_func ("/pipeline/references", test_references);
+  g_test_add_func ("/pipeline/frames-together", test_frames_together);
   g_test_add_func ("/pipeline/formats", test_formats_run);
   g_test_add_func ("/pipeline/state-cycles", test_state_cycles);
   g_test_add_func ("/pipeline/two-elements", test_two_elements);
@@ -465,5 +459,5 @@ main (int argc, char **argv)
   g_test_add_func ("/pipeline/properties-while-playing", test_properties_while_playing);
   g_test_add_func ("/pipeline/live-source", test_live_source);
   g_test_add_func ("/pipeline/broken-models", test_broken_models);
-  return test_run ();
+  return whole_run_tests ();
 }

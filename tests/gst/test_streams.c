@@ -1,8 +1,9 @@
-/* dsvl2: sixteen streams in one process, with the plugin and the real engine on the golden random model
+/* dsvl2: sixteen streams in one process, with the plugin and the real engine on the golden random model and on nano
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * DSVL2_TEST_MODEL names the model's folder, GST_PLUGIN_PATH that of the plugin. */
+ * DSVL2_TEST_MODEL names the model's folder, DSVL2_TEST_ROOT the source folder, GST_PLUGIN_PATH that of the plugin. */
 #include "harness.h"
+#include "whole.h"
 #include <string.h>
 
 enum { STREAMS = 16, FRAMES = 3 };
@@ -24,18 +25,33 @@ stream_new (int i, const char *before, const char *properties)
                        "%s "
                        "! fakesink name=sink signal-handoffs=true",
           i, FRAMES, before, g_getenv ("DSVL2_TEST_MODEL"), 4 + i, i, properties);
-  g_autoptr (GError) error = NULL;
-  Stream s = { gst_parse_launch (launch, &error), g_string_new (NULL) };
 
-  g_assert_no_error (error);
-  return s;
+  return (Stream){ whole_new (launch), g_string_new (NULL) };
+}
+
+/* The same of a clip of nano's world. There are as many kinds of it as clips and prompts can be combined. */
+enum { CLIPS = 3, PROMPTS = 4 };
+
+static Stream
+clip_stream_new (int kind)
+{
+  static const char *const clips[CLIPS] = { "still", "pan", "cut" };
+  static const char *const prompts[PROMPTS] = { "find cars", "find people", "How many cars are there?",
+    "<|grounding|>Describe this image." };
+  g_autofree char *clip = g_strdup_printf ("tests/golden/clips/%s.webm", clips[kind % CLIPS]);
+  g_autofree char *path = whole_source_file (clip), *model = whole_source_file ("models/nano/hf");
+  g_autofree char *launch =
+      g_strdup_printf ("filesrc location=\"%s\" ! decodebin ! videoconvert ! "
+                       "dsvl2infer model=\"%s\" prompt=\"%s\" interval=1200000000 ! fakesink",
+          path, model, prompts[kind / CLIPS]);
+
+  return (Stream){ whole_new (launch), g_string_new (NULL) };
 }
 
 static void
 stream_free (Stream *s)
 {
-  gst_element_set_state (s->pipeline, GST_STATE_NULL);
-  gst_object_unref (s->pipeline);
+  whole_free (s->pipeline);
   g_string_free (s->answers, TRUE);
 }
 
@@ -63,19 +79,25 @@ listen (Stream *s, guint n)
   return type;
 }
 
-/* What each stream is answered when it has an engine for itself. */
+/* What a stream is answered when nothing else runs; takes it. */
+static char *
+play_alone (Stream s, guint n)
+{
+  char *answers;
+
+  gst_element_set_state (s.pipeline, GST_STATE_PLAYING);
+  g_assert_cmpint (listen (&s, G_MAXUINT), ==, GST_MESSAGE_EOS);
+  g_assert_cmpuint (s.n, ==, n);
+  answers = g_strdup (s.answers->str);
+  stream_free (&s);
+  return answers;
+}
+
 static void
 run_alone (char *alone[STREAMS])
 {
-  for (int i = 0; i < STREAMS; i++) {
-    Stream s = stream_new (i, "", "");
-
-    gst_element_set_state (s.pipeline, GST_STATE_PLAYING);
-    g_assert_cmpint (listen (&s, G_MAXUINT), ==, GST_MESSAGE_EOS);
-    g_assert_cmpuint (s.n, ==, FRAMES);
-    alone[i] = g_strdup (s.answers->str);
-    stream_free (&s);
-  }
+  for (int i = 0; i < STREAMS; i++)
+    alone[i] = play_alone (stream_new (i, "", ""), FRAMES);
 }
 
 /* Engines of this process: threads with the name of their worker. */
@@ -138,6 +160,33 @@ test_together (void)
   }
   for (int i = 0; i < STREAMS; i++)
     g_free (alone[i]);
+}
+
+/* Sixteen clips of a model that sees, each answered as if it were alone. */
+static void
+test_clips (void)
+{
+  char *alone[CLIPS * PROMPTS];
+  Stream stream[STREAMS];
+
+  for (int kind = 0; kind < CLIPS * PROMPTS; kind++)
+    alone[kind] = play_alone (clip_stream_new (kind), 2);
+  for (int i = 0; i < STREAMS; i++) {
+    stream[i] = clip_stream_new (i % (CLIPS * PROMPTS));
+    gst_element_set_state (stream[i].pipeline, GST_STATE_PAUSED);
+  }
+  g_assert_cmpint (wait_for_engines (), ==, 1);
+  for (int i = 0; i < STREAMS; i++)
+    gst_element_set_state (stream[i].pipeline, GST_STATE_PLAYING);
+  for (int i = 0; i < STREAMS; i++) {
+    g_assert_cmpint (listen (&stream[i], G_MAXUINT), ==, GST_MESSAGE_EOS);
+    g_test_message ("%s", stream[i].answers->str);
+    g_assert_cmpstr (stream[i].answers->str, ==, alone[i % (CLIPS * PROMPTS)]);
+  }
+  for (int i = 0; i < STREAMS; i++)
+    stream_free (&stream[i]);
+  for (int kind = 0; kind < CLIPS * PROMPTS; kind++)
+    g_free (alone[kind]);
 }
 
 /* Where a stream downstream stands still. */
@@ -214,9 +263,9 @@ test_bad_neighbours (void)
 int
 main (int argc, char **argv)
 {
-  g_test_init (&argc, &argv, NULL);
-  gst_init (&argc, &argv);
+  whole_init (&argc, &argv);
   g_test_add_func ("/streams/together", test_together);
+  g_test_add_func ("/streams/clips", test_clips);
   g_test_add_func ("/streams/bad-neighbours", test_bad_neighbours);
-  return test_run ();
+  return whole_run_tests ();
 }

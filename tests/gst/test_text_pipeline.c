@@ -3,8 +3,9 @@
  *
  * DSVL2_TEST_ROOT is the source folder, GST_PLUGIN_PATH that of the plugin. */
 #include "harness.h"
-#include <glib/gstdio.h>
+#include "whole.h"
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { MS = 1000000, FRAME = 100 * MS, INTERVAL = 500 * MS };
@@ -13,14 +14,6 @@ typedef struct {
   gint64 start, stop; /* ns; stop −1: not known */
   char *text;
 } Said;
-
-static char *scratch;
-
-static char *
-scratch_file (const char *name)
-{
-  return g_build_filename (scratch, name, NULL);
-}
 
 static void
 said_clear (gpointer said)
@@ -45,63 +38,34 @@ add_said (GArray *all, gint64 start, gint64 stop, const char *text)
   g_array_append_val (all, said);
 }
 
-static GstElement *
-launch (const char *text)
-{
-  g_autoptr (GError) error = NULL;
-  GstElement *pipeline = gst_parse_launch (text, &error);
-
-  g_assert_no_error (error);
-  return pipeline;
-}
-
-/* Runs to the end; what was answered when, from the bus. Answers are the same at each run. */
+/* What was answered when. */
 static GArray *
-run (GstElement *pipeline)
+said_in (const GPtrArray *results)
 {
-  g_autoptr (GstBus) bus = gst_element_get_bus (pipeline);
-  GArray *answers = said_new ();
-  gboolean more = TRUE;
+  GArray *all = said_new ();
 
-  gst_element_set_state (pipeline, GST_STATE_PLAYING);
-  while (more) {
-    g_autoptr (GstMessage) m = gst_bus_timed_pop_filtered (bus, 100 * GST_SECOND,
-        GST_MESSAGE_ELEMENT | GST_MESSAGE_EOS | GST_MESSAGE_ERROR);
-    const GstStructure *s;
+  for (guint i = 0; i < results->len; i++) {
+    const GstStructure *s = gst_message_get_structure (results->pdata[i]);
 
-    g_assert_nonnull (m);
-    if (GST_MESSAGE_TYPE (m) == GST_MESSAGE_ERROR) {
-      g_autoptr (GError) error = NULL;
-
-      gst_message_parse_error (m, &error, NULL);
-      g_assert_no_error (error);
-    }
-    more = GST_MESSAGE_TYPE (m) != GST_MESSAGE_EOS;
-    s = gst_message_get_structure (m);
-    if (gst_message_has_name (m, "dsvl2-result"))
-      add_said (answers, (gint64) test_uint64 (s, "seen-pts"), -1,
-          gst_structure_get_string (s, "caption"));
+    add_said (all, (gint64) test_uint64 (s, "seen-pts"), -1, gst_structure_get_string (s, "caption"));
   }
-  gst_element_set_state (pipeline, GST_STATE_NULL);
-  gst_object_unref (pipeline);
-  return answers;
+  return all;
 }
 
 /* The nano model about a clip with two cuts: its text goes where `rest` says, its video to "i.". */
 static GArray *
 run_clip (const char *rest)
 {
-  g_autofree char *clip =
-      g_build_filename (g_getenv ("DSVL2_TEST_ROOT"), "tests", "golden", "clips", "cut.webm", NULL);
-  g_autofree char *model =
-      g_build_filename (g_getenv ("DSVL2_TEST_ROOT"), "models", "nano", "hf", NULL);
+  g_autofree char *clip = whole_source_file ("tests/golden/clips/cut.webm");
+  g_autofree char *model = whole_source_file ("models/nano/hf");
   g_autofree char *text =
       g_strdup_printf ("filesrc location=\"%s\" ! decodebin ! videoconvert ! dsvl2infer name=i "
                        "model=\"%s\" "
                        "prompt=\"<|grounding|>Describe this image.\" interval=%d %s",
           clip, model, INTERVAL, rest);
+  g_autoptr (GPtrArray) results = whole_play_once (text);
 
-  return run (launch (text));
+  return said_in (results);
 }
 
 /* Each answer is said once, from its frame to the next one's. */
@@ -138,13 +102,11 @@ time_of (const char *text)
 static GArray *
 read_cues (const char *path)
 {
-  g_autofree char *text = NULL;
-  g_auto (GStrv) lines = NULL;
+  g_autofree char *text = whole_read (path);
+  g_auto (GStrv) lines = g_strsplit (text, "\n", -1);
   GArray *cues = said_new ();
 
-  g_assert_true (g_file_get_contents (path, &text, NULL, NULL));
   g_test_message ("%s", text);
-  lines = g_strsplit (text, "\n", -1);
   for (guint i = 0; lines[i] != NULL; i++) {
     const char *arrow = strstr (lines[i], " --> ");
 
@@ -157,7 +119,7 @@ read_cues (const char *path)
 static void
 test_writer (gconstpointer encoder)
 {
-  g_autofree char *path = scratch_file (encoder);
+  g_autofree char *path = whole_file (encoder);
   g_autofree char *rest = g_strdup_printf ("i.src ! queue ! fakesink sync=false "
                                            "i.text ! queue ! %s ! filesink location=\"%s\"",
       (const char *) encoder, path);
@@ -202,7 +164,7 @@ static void
 test_muxer (gconstpointer data)
 {
   const Container *c = data;
-  g_autofree char *path = scratch_file (c->name);
+  g_autofree char *path = whole_file (c->name);
   g_autofree char *rest =
       g_strdup_printf ("%s name=mux ! filesink location=\"%s\" "
                        "i.src ! queue ! videoconvert ! %s ! queue ! mux. i.text ! queue ! mux.",
@@ -214,14 +176,15 @@ test_muxer (gconstpointer data)
           path, c->demux, c->text_pad);
   g_autoptr (GArray) answers = run_clip (rest);
   g_autoptr (GArray) cues = said_new ();
-  GstElement *player = launch (play);
+  GstElement *player = whole_new (play);
   g_autoptr (GstElement) text = gst_bin_get_by_name (GST_BIN (player), "text");
   g_autoptr (GstElement) video = gst_bin_get_by_name (GST_BIN (player), "video");
   int n_frames = 0;
 
   g_signal_connect (text, "handoff", G_CALLBACK (on_text), cues);
   g_signal_connect (video, "handoff", G_CALLBACK (on_frame), &n_frames);
-  g_array_unref (run (player));
+  g_ptr_array_unref (whole_play (player));
+  whole_free (player);
   g_test_message ("%d frames", n_frames);
   g_assert_cmpint (n_frames, ==, 24);
   check_cues (answers, cues);
@@ -255,12 +218,13 @@ show (const char *source, const char *properties)
                        "sync=%s "
                        "i.text ! queue ! o.text_sink",
           source, g_getenv ("DSVL2_TEST_MODEL"), properties, *source ? "true" : "false");
-  GstElement *pipeline = launch (text);
+  GstElement *pipeline = whole_new (text);
   g_autoptr (GstElement) sink = gst_bin_get_by_name (GST_BIN (pipeline), "sink");
   GString *shown = g_string_new (NULL);
 
   g_signal_connect (sink, "handoff", G_CALLBACK (on_picture), shown);
-  g_array_unref (run (pipeline));
+  g_ptr_array_unref (whole_play (pipeline));
+  whole_free (pipeline);
   g_test_message ("%s: %s", properties, shown->str);
   return g_string_free (shown, FALSE);
 }
@@ -297,28 +261,10 @@ test_textoverlay_live (void)
   g_assert_nonnull (strchr (shown, '#'));
 }
 
-static void
-remove_scratch (void)
-{
-  g_autoptr (GDir) dir = g_dir_open (scratch, 0, NULL);
-  const char *name;
-
-  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL) {
-    g_autofree char *path = scratch_file (name);
-
-    g_unlink (path);
-  }
-  g_rmdir (scratch);
-}
-
 int
 main (int argc, char **argv)
 {
-  int status;
-
-  g_test_init (&argc, &argv, NULL);
-  gst_init (&argc, &argv);
-  scratch = g_dir_make_tmp ("dsvl2-text-XXXXXX", NULL);
+  whole_init (&argc, &argv);
   g_test_add_data_func ("/text/webvttenc", "webvttenc", test_writer);
   g_test_add_data_func ("/text/srtenc", "srtenc", test_writer);
   for (gsize i = 0; i < G_N_ELEMENTS (containers); i++) {
@@ -328,7 +274,5 @@ main (int argc, char **argv)
   }
   g_test_add_func ("/text/textoverlay", test_textoverlay);
   g_test_add_func ("/text/textoverlay-live", test_textoverlay_live);
-  status = g_test_run ();
-  remove_scratch ();
-  return status;
+  return whole_run_tests ();
 }
