@@ -159,7 +159,7 @@ bind_vector_named (Binder *b, const float **v, int n, const char *name)
   const Weight elements = { .data = tensor->data, .type = tensor_weight_type (tensor), .O = 1, .I = n };
   g_autofree float *host = g_new (float, n);
   for (int i = 0; i < n; i++)
-    host[i] = weight_at (&elements, i);
+    host[i] = weight_at (&elements, 0, i);
   b->ops->upload (b->ops, memory, host, n * sizeof (float));
   *v = memory;
 }

@@ -9,6 +9,7 @@
  *  - Every data pointer is memory of the back end (alloc, upload); structures and sizes are the host's.
  *  - Arrays are dense, row-major float32 unless a comment says otherwise. Nothing is allocated.
  *  - An output never overlaps an input unless the op's comment allows it.
+ *  - Weights may be of any dense type; linear and moe_experts take quantised ones too (weight.h).
  *  - Row t of a result depends on row t of the inputs alone, bit for bit: not on T, not on the other
  *    rows, not on the number of threads. So a prompt gives the same tokens whether it is prefilled whole
  *    or in chunks, alone or beside other requests.
@@ -22,75 +23,9 @@
 #ifndef DSVL2_BACKEND_H
 #define DSVL2_BACKEND_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "kernels/weight.h"
 
 typedef struct _Ops Ops;
-
-/* A matrix of weights, O rows of I: y = x · wᵀ. On the CPU `data` may be a mapped file: aligned to the
- * element, not to more. */
-typedef enum { WEIGHT_F32, WEIGHT_F16, WEIGHT_BF16 } WeightType;
-
-typedef struct {
-  const void *data;
-  WeightType type;
-  int O, I;
-} Weight;
-
-static inline size_t
-weight_type_size (WeightType type)
-{
-  return type == WEIGHT_F32 ? 4 : 2;
-}
-
-static inline size_t
-weight_bytes (const Weight *w)
-{
-  return (size_t) w->O * w->I * weight_type_size (w->type);
-}
-
-static inline float
-f32_of_bits (uint32_t bits)
-{
-  union {
-    uint32_t u;
-    float f;
-  } v = { bits };
-  return v.f;
-}
-
-static inline float
-f32_of_bf16 (uint16_t h)
-{
-  return f32_of_bits ((uint32_t) h << 16);
-}
-
-static inline float
-f32_of_f16 (uint16_t h)
-{
-  const uint32_t sign = (uint32_t) (h & 0x8000) << 16, rest = h & 0x7fff;
-
-  if (rest >= 0x7c00) /* infinity, NaN */
-    return f32_of_bits (sign | 0x7f800000 | (rest & 0x3ff) << 13);
-  if (rest >= 0x400)
-    return f32_of_bits (sign | ((rest << 13) + (112u << 23)));
-  return (sign ? -1 : 1) * (float) rest * 0x1p-24f; /* zero, subnormal */
-}
-
-/* Element i of a matrix's data. */
-static inline float
-weight_at (const Weight *w, size_t i)
-{
-  switch (w->type) {
-    case WEIGHT_F16:
-      return f32_of_f16 (((const uint16_t *) w->data)[i]);
-    case WEIGHT_BF16:
-      return f32_of_bf16 (((const uint16_t *) w->data)[i]);
-    default:
-      return ((const float *) w->data)[i];
-  }
-}
 
 /* What linear does to its sum before storing it. */
 enum {
@@ -178,7 +113,7 @@ typedef struct {
   float scale;            /* … × scale */
 } Route;
 
-/* Routed experts of one layer. */
+/* Routed experts of one layer: all matrices of one type. */
 typedef struct {
   int E, D, F;
   const Weight *gate, *up, *down; /* [E] of F × D, F × D, D × F */
@@ -214,7 +149,7 @@ struct _Ops {
   void (*free) (Ops *k, void *memory);
   void (*upload) (Ops *k, void *to, const void *host, size_t bytes);
   void (*download) (Ops *k, void *host, const void *from, size_t bytes); /* waits for what writes it */
-  /* Makes host weights usable by ops: w->data may change, the host's memory must stay. False where
+  /* Makes host weights usable by ops: w->data may change, else the host's memory must stay. False where
    * memory ran out. unplace undoes it. */
   bool (*place) (Ops *k, Weight *w);
   void (*unplace) (Ops *k, Weight *w);

@@ -174,4 +174,12 @@ multiply_few (const Piece *p, int I)
   }
 }
 
+/* --- quantised weights (products_q_simd.c) ------------------------------------------------------- */
+
+/* multiply_few for them: p->w.data is their first row. */
+void SIMD_NAME (multiply_few_quantised) (const Piece *p, const Weight *w);
+
+/* Inputs from … of row o in f32; `to` has room for whole groups. */
+void SIMD_NAME (expand_quantised) (float *to, const Weight *w, int o, int from, int len);
+
 #endif

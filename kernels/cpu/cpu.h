@@ -136,7 +136,7 @@ ceil_div (int a, int b)
 static inline const void *
 weight_row (const Weight *w, int o)
 {
-  return (const char *) w->data + (size_t) o * w->I * weight_type_size (w->type);
+  return (const char *) w->data + o * weight_row_bytes (w);
 }
 
 #endif

@@ -11,7 +11,7 @@ dot (const float *x, const Weight *w, int o)
   double sum = 0;
 
   for (int i = 0; i < w->I; i++)
-    sum += (double) x[i] * weight_at (w, (size_t) o * w->I + i);
+    sum += (double) x[i] * weight_at (w, o, i);
   return sum;
 }
 

@@ -32,7 +32,7 @@ typedef struct {
 static inline PieceSize
 piece_size (Ops *k, const Weight *w, int outputs, int T)
 {
-  const int many = cpu (k)->products.outputs, row = w->I * (int) weight_type_size (w->type);
+  const int many = cpu (k)->products.outputs, row = weight_row_bytes (w);
   const int few = min_int (LONG_READ / row, ceil_div (outputs, 4 * parallel_threads (k)));
 
   if (T > FEW_ROWS)

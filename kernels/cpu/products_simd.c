@@ -127,18 +127,23 @@ static void (*const blocks[][ROWS]) (const Block *b) = {
 
 /* --- pieces -------------------------------------------------------------------------------------- */
 
-/* A chunk of the piece's weights, to [n, CHUNK]. */
+/* Inputs from … of row o, to [len]; a quantised matrix fills up the last group. */
+typedef void (*ExpandRow) (float *to, const Weight *w, int o, int from, int len);
+
 static void
-expand_chunk (float *to, const Piece *p, WeightType type, int from, int len)
+expand_dense (float *to, const Weight *w, int o, int from, int len)
 {
-  for (int o = 0; o < p->n; o++, to += CHUNK)
-    for (int i = 0; i < len; i += LANES)
-      vf_store (to + i, load_weights (factor_at (&p->w, o, from + i), type, min_int (LANES, len - i)));
+  const int size = weight_type_size (w->type);
+  const char *row = (const char *) weight_row (w, o) + (size_t) from * size;
+
+  for (int i = 0; i < len; i += LANES)
+    vf_store (to + i, load_weights (row + (size_t) i * size, w->type, min_int (LANES, len - i)));
 }
 
 static void
-multiply_many (const Piece *p, WeightType type, int I, float *scratch)
+multiply_many (const Piece *p, const Weight *w, int first, ExpandRow expand_row, float *scratch)
 {
+  const int I = w->I;
   Piece expanded = *p;
 
   expanded.w = (Factor){ (const char *) scratch, CHUNK * sizeof (float), sizeof (float) };
@@ -146,7 +151,8 @@ multiply_many (const Piece *p, WeightType type, int I, float *scratch)
   for (int from = 0; from < I; from += CHUNK) {
     const int len = min_int (CHUNK, I - from);
 
-    expand_chunk (scratch, p, type, from, len);
+    for (int o = 0; o < p->n; o++)
+      expand_row (scratch + (size_t) o * CHUNK, w, first + o, from, len);
     for (int t = 0; t < p->T; t += ROWS) {
       /* chunks that do not follow each other surprise the processor */
       for (int r = t + ROWS; len < I && r < min_int (t + 2 * ROWS, p->T); r++)
@@ -164,19 +170,21 @@ void
 SIMD_NAME (multiply) (float *z, int z_row, const Rows *x, const Weight *w, int first, int n,
     void *scratch)
 {
-  const int size = weight_type_size (w->type);
+  const bool quantised = weight_quantised (w);
   const Piece p = { .z = z,
     .z_row = z_row,
     .T = x->T,
     .n = n,
     .x = { (const char *) x->x, x->stride * sizeof (float), sizeof (float), x->index },
-    .w = { weight_row (w, first), (size_t) w->I * size, size },
-    .block = blocks[w->type] };
+    .w = { weight_row (w, first), weight_row_bytes (w), weight_type_size (w->type) },
+    .block = quantised ? NULL : blocks[w->type] };
 
-  if (x->T <= FEW_ROWS)
-    multiply_few (&p, w->I);
+  if (x->T > FEW_ROWS)
+    multiply_many (&p, w, first, quantised ? SIMD_NAME (expand_quantised) : expand_dense, scratch);
+  else if (quantised)
+    SIMD_NAME (multiply_few_quantised) (&p, w);
   else
-    multiply_many (&p, w->type, w->I, scratch);
+    multiply_few (&p, w->I);
 }
 
 /* --- what follows a product ---------------------------------------------------------------------- */

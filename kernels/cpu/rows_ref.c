@@ -12,7 +12,7 @@ gather_rows (Ops *k, float *y, const Weight *table, const int32_t *ids, int T)
   for (int t = 0; t < T; t++)
     if (ids[t] >= 0)
       for (int i = 0; i < D; i++)
-        y[(size_t) t * D + i] = weight_at (table, (size_t) ids[t] * D + i);
+        y[(size_t) t * D + i] = weight_at (table, ids[t], i);
 }
 
 static void

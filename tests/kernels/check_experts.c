@@ -20,12 +20,27 @@ static const ExpertsCase experts_cases[] = {
   { 33, 2, 3,   96,  72, WEIGHT_BF16 }, /* aligned rows, several groups of an expert on CUDA */
 };
 
+static const ExpertsCase quantised_cases[] = {
+  {  1, 6, 8, 1280, 896, WEIGHT_INT8 },
+  {  1, 6, 8, 1280, 896, WEIGHT_INT4 },
+  {  1, 1, 1,    1,   1, WEIGHT_INT4 },
+  {  7, 2, 3,   33,  17, WEIGHT_INT8 },
+  {  5, 6, 64,  65,  31, WEIGHT_INT4 },
+  { 40, 3, 4,   96,  70, WEIGHT_INT8 },
+  { 61, 4, 4,   37,  48, WEIGHT_INT4 },
+  {  9, 5, 2,   40, 997, WEIGHT_INT8 },
+};
+
 static const ExpertsCase experts_bench[] = {
   {   1, 6, 64, 1280,  896, WEIGHT_BF16 },
+  {   1, 6, 64, 1280,  896, WEIGHT_INT8 },
+  {   1, 6, 64, 1280,  896, WEIGHT_INT4 },
   {   4, 6, 64, 1280,  896, WEIGHT_BF16 },
   { 512, 6, 64, 1280,  896, WEIGHT_BF16 },
 };
 /* clang-format on */
+
+static const char *const type_names[] = { "f32", "f16", "bf16", "int8", "int4" };
 
 enum { MAX_E = 64, MAX_PAIRS = 4096, BENCH_ROUNDS = 8 };
 
@@ -70,9 +85,8 @@ choose_experts (Run *r, const int32_t **ids, int T, int K, int E)
 }
 
 static void
-run_experts (Run *r, int i)
+run_experts_case (Run *r, const ExpertsCase *c)
 {
-  const ExpertsCase *c = &experts_cases[i];
   const int T = c->T, K = c->K, D = c->D;
   Ops *k = run_ops (r);
   const float *x = run_floats (r, (size_t) T * D, NORMAL);
@@ -84,12 +98,24 @@ run_experts (Run *r, int i)
 
   make_layer (r, &l, c);
   choose_experts (r, &ids, T, K, c->E);
-  run_case (r, run_in_bf16 (r) && c->type == WEIGHT_BF16 ? 1e-2 : 3e-6, "T=%d K=%d E=%d D=%d F=%d", T,
-      K, c->E, D, c->F);
+  run_case (r, run_in_bf16 (r) && c->type == WEIGHT_BF16 ? 1e-2 : 3e-6, "T=%d K=%d E=%d D=%d F=%d %s",
+      T, K, c->E, D, c->F, type_names[c->type]);
   while (run_again (r))
     for (int t = 0, n; (n = run_rows (r, t, T)) > 0; t += n)
       k->moe_experts (k, y + (size_t) t * D, x + (size_t) t * D, ids + t * K, weights + t * K,
           &l.experts, n, K, scratch);
+}
+
+static void
+run_experts (Run *r, int i)
+{
+  run_experts_case (r, &experts_cases[i]);
+}
+
+static void
+run_quantised (Run *r, int i)
+{
+  run_experts_case (r, &quantised_cases[i]);
 }
 
 /* Several steps with experts of their own: no cache keeps them all. */
@@ -110,7 +136,7 @@ bench_experts (Run *r, int i)
   make_layer (r, &l, c);
   for (int j = 0; j < rounds; j++)
     read += choose_experts (r, &ids[j], T, K, c->E) * 3.0 * weight_bytes (&l.gate[0]);
-  run_case (r, 0, "T=%d K=%d E=%d D=%d F=%d", T, K, c->E, D, c->F);
+  run_case (r, 0, "T=%d K=%d E=%d D=%d F=%d %s", T, K, c->E, D, c->F, type_names[c->type]);
   run_cost (r, 6.0 * T * K * D * c->F * rounds, T <= 16 ? read : 0);
   while (run_again (r))
     for (int j = 0; j < rounds; j++)
@@ -121,5 +147,6 @@ bench_experts (Run *r, int i)
 
 const OpCheck experts_checks[] = {
   { "moe_experts", run_experts, COUNT (experts_cases), bench_experts, COUNT (experts_bench) },
+  { "experts_quantised", run_quantised, COUNT (quantised_cases) },
   { NULL },
 };

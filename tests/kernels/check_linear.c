@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "check.h"
 
-static const char *const type_names[] = { "f32", "f16", "bf16" };
+static const char *const type_names[] = { "f32", "f16", "bf16", "int8", "int4" };
 
 typedef struct {
   int T, I, O;
@@ -53,6 +53,40 @@ static const LinearCase linear_cases[] = {
 };
 /* clang-format on */
 
+/* clang-format off */
+static const LinearCase quantised_cases[] = {
+  /* T     I     O  weights      bias    epilogue       rtol */
+  {  1, 1280,  896, WEIGHT_INT8, false, 0,             2e-6 }, /* an expert, decoding */
+  {  1, 1280,  896, WEIGHT_INT4, false, 0,             2e-6 },
+  {  1, 6848, 1280, WEIGHT_INT8, false, EPI_ADD,       4e-6 }, /* a dense layer's way down, decoding */
+  {  1, 6848, 1280, WEIGHT_INT4, false, EPI_ADD,       4e-6 },
+  {  1,    1,    1, WEIGHT_INT8, true,  0,             1e-6 },
+  {  1,    1,    1, WEIGHT_INT4, true,  0,             1e-6 },
+  {  2,   15,    3, WEIGHT_INT8, true,  EPI_GELU_ERF,  2e-6 }, /* a group that is not full */
+  {  2,   17,    3, WEIGHT_INT4, true,  EPI_GELU_TANH, 2e-6 }, /* … nor is its second half */
+  {  3,   32,   17, WEIGHT_INT4, false, EPI_ADD,       1e-6 }, /* one group */
+  {  4,   33,   31, WEIGHT_INT8, true,  0,             1e-6 },
+  {  5,   64,    7, WEIGHT_INT4, true,  EPI_GELU_ERF,  2e-6 },
+  {  6,  257,   19, WEIGHT_INT8, true,  EPI_ADD | EPI_GELU_TANH, 2e-6 },
+  {  7,  264,    5, WEIGHT_INT4, true,  EPI_ADD,       1e-6 }, /* scales that end inside 16 bytes */
+  { 11, 1000,   23, WEIGHT_INT8, false, 0,             2e-6 },
+  { 16, 1287,  101, WEIGHT_INT4, false, 0,             2e-6 },
+  { 16, 2593,   50, WEIGHT_INT8, true,  0,             4e-6 }, /* several chunks of the CPU's, and a tail */
+  { 17, 1279,  101, WEIGHT_INT8, false, EPI_ADD,       2e-6 }, /* many rows */
+  { 33, 1408,   97, WEIGHT_INT4, true,  EPI_ADD,       3e-6 },
+  { 70, 1000,  130, WEIGHT_INT8, true,  EPI_ADD | EPI_GELU_TANH, 3e-6 },
+  {150, 2593,  101, WEIGHT_INT4, false, EPI_ADD,       4e-6 },
+  {  9,   70,   45, WEIGHT_INT8, false, 0,             0,    ZEROS },
+  { 17,   70,   45, WEIGHT_INT4, false, 0,             0,    ZEROS },
+  {  5,   70,   45, WEIGHT_INT4, true,  EPI_GELU_TANH, 2e-6, LARGE },
+  { 17,   70,   45, WEIGHT_INT8, true,  EPI_GELU_ERF,  2e-6, LARGE },
+  {  5,   70,   45, WEIGHT_INT8, false, EPI_GELU_TANH, 1e-6, TINY },
+  { 17,   70,   45, WEIGHT_INT4, true,  EPI_GELU_ERF,  1e-6, TINY },
+  { 21,   70,   45, WEIGHT_INT8, true,  EPI_GELU_ERF,  2e-6, SOME_NAN },
+  {  8, 1280,  100, WEIGHT_INT4, true,  EPI_GELU_ERF,  2e-6, BF16 },
+};
+/* clang-format on */
+
 /* A number rounded to bf16 is off by up to 2⁻⁹ of itself, in either direction. */
 static double
 tolerance (const Run *r, WeightType type, Spread x, double rtol)
@@ -61,9 +95,8 @@ tolerance (const Run *r, WeightType type, Spread x, double rtol)
 }
 
 static void
-run_linear (Run *r, int i)
+run_product_case (Run *r, const LinearCase *c)
 {
-  const LinearCase *c = &linear_cases[i];
   const int T = c->T, I = c->I, O = c->O;
   Ops *k = run_ops (r);
   const float *x = run_floats (r, (size_t) T * I, c->spread);
@@ -77,6 +110,18 @@ run_linear (Run *r, int i)
   while (run_again (r))
     for (int t = 0, n; (n = run_rows (r, t, T)) > 0; t += n)
       k->linear (k, y + (size_t) t * O, x + (size_t) t * I, &w, bias, n, c->epilogue);
+}
+
+static void
+run_linear (Run *r, int i)
+{
+  run_product_case (r, &linear_cases[i]);
+}
+
+static void
+run_quantised (Run *r, int i)
+{
+  run_product_case (r, &quantised_cases[i]);
 }
 
 /* --- heads --------------------------------------------------------------------------------------- */
@@ -129,15 +174,25 @@ typedef struct {
 /* clang-format off */
 static const LinearBench linear_bench[] = {
   {   1, 1280,    896, WEIGHT_BF16, 0, "expert" },
+  {   1, 1280,    896, WEIGHT_INT8, 0, "expert" },
+  {   1, 1280,    896, WEIGHT_INT4, 0, "expert" },
   {   1, 1280, 129280, WEIGHT_BF16, 0, "vocabulary" },
+  {   1, 1280, 129280, WEIGHT_INT8, 0, "vocabulary" },
+  {   1, 1280, 129280, WEIGHT_INT4, 0, "vocabulary" },
   {   4, 1280,  16384, WEIGHT_BF16, 0, "draft" },
+  {   4, 1280,  16384, WEIGHT_INT8, 0, "draft" },
+  {   4, 1280,  16384, WEIGHT_INT4, 0, "draft" },
   {   8, 1280,  16384, WEIGHT_BF16, 0, "draft" },
   {  16, 1280,  16384, WEIGHT_BF16, 0, "cameras" },
+  {  16, 1280,  16384, WEIGHT_INT8, 0, "cameras" },
+  {  16, 1280,  16384, WEIGHT_INT4, 0, "cameras" },
   { 729, 1152,   3456, WEIGHT_BF16, 0, "qkv" },
   { 729, 1152,   1152, WEIGHT_BF16, 0, "proj" },
   { 729, 1152,   4304, WEIGHT_BF16, EPI_GELU_TANH, "fc1" },
   { 729, 4304,   1152, WEIGHT_BF16, 0, "fc2" },
   { 729, 1280,   6848, WEIGHT_BF16, 0, "dense up" },
+  { 729, 1280,   6848, WEIGHT_INT8, 0, "dense up" },
+  { 729, 1280,   6848, WEIGHT_INT4, 0, "dense up" },
   { 729, 6848,   1280, WEIGHT_BF16, 0, "dense down" },
 };
 /* clang-format on */
@@ -149,8 +204,9 @@ static void
 bench_linear (Run *r, int i)
 {
   const LinearBench *b = &linear_bench[i];
-  const size_t bytes = (size_t) b->O * b->I * weight_type_size (b->type);
-  const int copies = b->T > 16 || bytes > COLD_BYTES ? 1 : 1 + 4 * COLD_BYTES / bytes;
+  const size_t bytes = weight_bytes (&(Weight){ .type = b->type, .O = b->O, .I = b->I });
+  const size_t cold = 1 + 4 * COLD_BYTES / bytes;
+  const int copies = b->T > 16 || bytes > COLD_BYTES ? 1 : cold < MAX_COPIES ? cold : MAX_COPIES;
   Ops *k = run_ops (r);
   const float *x = run_floats (r, (size_t) b->T * b->I, NORMAL);
   float *y = run_output (r, b->T, b->O, NORMAL);
@@ -171,6 +227,7 @@ bench_linear (Run *r, int i)
 
 const OpCheck linear_checks[] = {
   { "linear", run_linear, COUNT (linear_cases), bench_linear, COUNT (linear_bench) },
+  { "linear_quantised", run_quantised, COUNT (quantised_cases) },
   { "linear_heads", run_linear_heads, COUNT (heads_cases) },
   { NULL },
 };

@@ -274,6 +274,19 @@ run_floats (Run *r, size_t n, Spread spread)
   return data;
 }
 
+/* A matrix of `type` made of host numbers. */
+static void *
+quantised (const Weight *w, const float *host)
+{
+  const Weight dense = { .data = host, .type = WEIGHT_F32, .O = w->O, .I = w->I };
+  void *data = malloc (weight_bytes (w));
+
+  if (!data)
+    give_up ("no memory");
+  weight_quantise (data, &dense, w->type, 0, w->O);
+  return data;
+}
+
 Weight
 run_weight (Run *r, WeightType type, int O, int I, Spread spread)
 {
@@ -281,16 +294,20 @@ run_weight (Run *r, WeightType type, int O, int I, Spread spread)
   float *host = random_floats (r, n, spread);
   uint16_t *half = (uint16_t *) host;
   Weight w = { .type = type, .O = O, .I = I };
+  void *codes = NULL;
 
   for (size_t i = 0; i < n; i++) {
     const float v = host[i] / sqrtf (I);
 
-    if (type == WEIGHT_F32)
-      host[i] = v;
-    else
+    if (type == WEIGHT_F16 || type == WEIGHT_BF16)
       half[i] = type == WEIGHT_F16 ? f16_of (v) : bf16_of (v); /* never ahead of host[i] */
+    else
+      host[i] = v;
   }
-  w.data = add_host_block (r, host, weight_bytes (&w), weight_type_size (type));
+  if (weight_quantised (&w))
+    codes = quantised (&w, host);
+  w.data = add_host_block (r, codes ? codes : host, weight_bytes (&w), weight_type_size (type));
+  free (codes);
   free (host);
   if (!r->k->place (r->k, &w))
     give_up ("no memory for weights");
