@@ -47,19 +47,44 @@ smallest_scale (float larger, float smaller, int N)
   return bits;
 }
 
+/* What a group's numbers go up and down to, 0 among them, and 0 or NaN. */
+typedef struct {
+  float high, low, finite;
+} Range;
+
+static Range
+group_range (const Group *g)
+{
+  enum { LANES = 8 };
+  Range all = { 0 };
+  float high[LANES] = { 0 }, low[LANES] = { 0 }, finite[LANES] = { 0 };
+
+  for (int i = 0; i < WEIGHT_GROUP; i += LANES)
+    for (int l = 0; l < LANES; l++) {
+      const float v = g->v[i + l];
+
+      high[l] = v > high[l] ? v : high[l];
+      low[l] = v < low[l] ? v : low[l];
+      finite[l] += v * 0;
+    }
+  for (int l = 0; l < LANES; l++) {
+    all.high = high[l] > all.high ? high[l] : all.high;
+    all.low = low[l] < all.low ? low[l] : all.low;
+    all.finite += finite[l];
+  }
+  return all;
+}
+
 static uint16_t
 group_scale (const Group *g, int N)
 {
-  float high = 0, low = 0, sum = 0;
+  const Range range = group_range (g);
 
-  for (int i = 0; i < WEIGHT_GROUP; i++) {
-    high = g->v[i] > high ? g->v[i] : high;
-    low = g->v[i] < low ? g->v[i] : low;
-    sum += g->v[i] * 0; /* NaN where one is not finite */
-  }
-  if (isnan (sum))
+  if (isnan (range.finite))
     return 0x7fc0;
-  return high > -low ? 0x8000 | smallest_scale (high, -low, N) : smallest_scale (-low, high, N);
+  if (range.high > -range.low)
+    return 0x8000 | smallest_scale (range.high, -range.low, N);
+  return smallest_scale (-range.low, range.high, N);
 }
 
 static void
