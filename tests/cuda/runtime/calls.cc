@@ -44,7 +44,7 @@ stop (int status, const char *format, ...)
   _exit (status);
 }
 
-/* STANDIN_FAIL: "cudaMalloc:2" or "17". */
+/* STANDIN_FAIL: "cudaMalloc:2", "cudaMalloc:*" or "17". */
 static bool
 is_chosen (const char *name)
 {
@@ -56,7 +56,8 @@ is_chosen (const char *name)
   if (!chosen)
     return false;
   if (colon)
-    yes = std::string (chosen, colon) == name && ++(*calls)[name] == atol (colon + 1);
+    yes = std::string (chosen, colon) == name &&
+          (colon[1] == '*' || ++(*calls)[name] == atol (colon + 1));
   else
     yes = n_calls == atol (chosen);
   if (yes)
@@ -163,6 +164,14 @@ static const struct {
       "capturing stream has unjoined work" },
   { cudaErrorStreamCaptureImplicit, "cudaErrorStreamCaptureImplicit",
       "operation would make the legacy stream depend on a capturing blocking stream" },
+  { cudaErrorStreamCaptureMerge, "cudaErrorStreamCaptureMerge",
+      "operation would result in a merge of separate capture sequences" },
+  { cudaErrorStreamCaptureIsolation, "cudaErrorStreamCaptureIsolation",
+      "dependency created on uncaptured work in another stream" },
+  { cudaErrorCapturedEvent, "cudaErrorCapturedEvent",
+      "operation not permitted on an event last recorded in a capturing stream" },
+  { cudaErrorStreamCaptureWrongThread, "cudaErrorStreamCaptureWrongThread",
+      "attempt to terminate a thread-local capture sequence from another thread" },
   { cudaErrorGraphExecUpdateFailure, "cudaErrorGraphExecUpdateFailure",
       "the graph update was not performed because it included changes which violated constraints" },
   { cudaErrorUnknown, "cudaErrorUnknown", "unknown error" },

@@ -5,6 +5,7 @@
  *   kernels    for each kernel and grid: launches, sums over them (see Counters in device.h)
  *   libraries  for each function and shape: calls, flops, bytes read and written
  *   copies     for each direction: number, bytes
+ *   graphs     launches of graphs, kernels that ran in them (and are among `kernels`)
  *   calls      of each function of the API
  */
 #include "standin.h"
@@ -36,6 +37,7 @@ static auto &kernels = *new std::map<std::string, KernelCount>;
 static auto &libraries = *new std::map<std::string, LibraryCount>;
 static auto &copies = *new std::map<std::string, CopyCount>;
 static auto &calls = *new std::map<std::string, long>;
+static long graph_launches, graph_kernels;
 
 static std::string
 readable (const char *mangled)
@@ -89,6 +91,13 @@ count_copy (const char *direction, size_t bytes)
 }
 
 void
+count_graph (long n)
+{
+  graph_launches++;
+  graph_kernels += n;
+}
+
+void
 count_call (const char *name)
 {
   calls[name]++;
@@ -137,7 +146,8 @@ write_counters ()
         c.copies, c.bytes);
     comma = ",";
   }
-  fprintf (f, "],\n\"calls\": {");
+  fprintf (f, "],\n\"graphs\": {\"launches\": %ld, \"kernels\": %ld},\n\"calls\": {", graph_launches,
+      graph_kernels);
   comma = "";
   for (const auto &[name, n] : calls) {
     fprintf (f, "%s\n  \"%s\": %ld", comma, name.c_str (), n);

@@ -64,6 +64,16 @@ order (const Graph *g)
   return out;
 }
 
+/* Is it a kernel, ours or a library's? */
+static bool
+computes (const Node &n)
+{
+  for (const char *other : { "copy", "memset", "host function", "graph" })
+    if (strcmp (n.kind.what, other) == 0)
+      return false;
+  return true;
+}
+
 int
 report_leaked_graphs ()
 {
@@ -107,7 +117,7 @@ cudaStreamBeginCapture (cudaStream_t handle, cudaStreamCaptureMode mode)
     return fail (cudaErrorStreamCaptureUnsupported, "the legacy stream cannot be captured");
   if (s->capture)
     return fail (cudaErrorIllegalState, "the stream is being captured already");
-  s->capture = new Capture{ new Graph, s, mode, false };
+  s->capture = new Capture{ new Graph, s, mode, std::this_thread::get_id (), false };
   s->tail.clear ();
   return cudaSuccess;
 }
@@ -123,6 +133,8 @@ cudaStreamEndCapture (cudaStream_t handle, cudaGraph_t *graph)
   *graph = nullptr;
   if (!capture || capture->origin != s)
     return fail (cudaErrorIllegalState, "no capture began in this stream");
+  if (capture->mode != cudaStreamCaptureModeRelaxed && capture->thread != std::this_thread::get_id ())
+    return fail (cudaErrorStreamCaptureWrongThread, "another thread began the capture");
   if (call.chosen_to_fail)
     error = fail (cudaErrorUnknown);
   else if (capture->broken)
@@ -191,6 +203,7 @@ cudaGraphLaunch (cudaGraphExec_t handle, cudaStream_t stream)
   if (call.chosen_to_fail)
     return fail (cudaErrorUnknown);
   return enqueue (stream, { "graph", nullptr }, [graph] {
+    count_graph (std::count_if (graph->nodes.begin (), graph->nodes.end (), computes));
     for (int i : order (graph.get ()))
       graph->nodes[i].work ();
   });

@@ -328,12 +328,13 @@ copy (const char *name, void *to, const void *from, size_t bytes, cudaMemcpyKind
     return cudaSuccess;
   if (is_pageable (from, bytes)) { /* taken before the call returns */
     auto staged = std::make_shared<std::vector<u8>> ((const u8 *) from, (const u8 *) from + bytes);
-    if (is_capturing (stream))
-      return fail (cudaErrorStreamCaptureUnsupported, "%s: pageable memory in a capture", name);
+    if (cudaError_t e = refuse_captured (stream, "a copy of pageable memory"))
+      return e;
     return enqueue (stream, what, [=] { copy_now (to, staged->data (), bytes); });
   }
-  if (is_pageable (to, bytes) && is_capturing (stream))
-    return fail (cudaErrorStreamCaptureUnsupported, "%s: pageable memory in a capture", name);
+  if (is_pageable (to, bytes))
+    if (cudaError_t e = refuse_captured (stream, "a copy of pageable memory"))
+      return e;
   cudaError_t e = enqueue (stream, what, [=] { copy_now (to, from, bytes); });
   if (is_pageable (to, bytes)) /* done before the call returns */
     drain (stream);
@@ -439,6 +440,8 @@ cudaHostAlloc (void **p, size_t bytes, unsigned)
   *p = nullptr;
   if (call.chosen_to_fail)
     return fail (cudaErrorMemoryAllocation);
+  if (cudaError_t e = refuse_in_capture ("cudaHostAlloc"))
+    return e;
   if (bytes == 0)
     return cudaSuccess;
   *p = aligned_alloc (PAGE, round_up (bytes, PAGE));
@@ -466,6 +469,8 @@ cudaFreeHost (void *p)
     return cudaSuccess;
   if (!is_allocation (p, PINNED))
     return fail (cudaErrorInvalidValue, "cudaFreeHost (%p): no pinned allocation begins there", p);
+  if (cudaError_t e = refuse_in_capture ("cudaFreeHost"))
+    return e;
   drain_all ();
   allocations.erase ((u64) p);
   free (p);
@@ -481,6 +486,8 @@ cudaHostRegister (void *p, size_t bytes, unsigned)
     return fail (cudaErrorMemoryAllocation);
   if (!p || !bytes || is_allocated (p, 1))
     return fail (cudaErrorInvalidValue);
+  if (cudaError_t e = refuse_in_capture ("cudaHostRegister"))
+    return e;
   allocations[(u64) p] = { bytes, REGISTERED, true, nullptr };
   return cudaSuccess;
 }
@@ -494,6 +501,8 @@ cudaHostUnregister (void *p)
     return fail (cudaErrorUnknown);
   if (!is_allocation (p, REGISTERED))
     return fail (cudaErrorInvalidValue);
+  if (cudaError_t e = refuse_in_capture ("cudaHostUnregister"))
+    return e;
   drain_all ();
   allocations.erase ((u64) p);
   return cudaSuccess;

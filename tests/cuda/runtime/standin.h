@@ -9,7 +9,7 @@
  *   STANDIN_LEAKS=0       what is left at exit is no fault
  *   STANDIN_TRACE=1       a line on stderr for each call and launch
  *   STANDIN_COUNTERS      a file for counters, as JSON
- *   STANDIN_FAIL          NAME:n, the n-th call (from 1) of a function fails; or n, the n-th of all
+ *   STANDIN_FAIL          NAME:n, the n-th call (from 1) of a function fails, NAME:* each; or n, the n-th of all
  *   STANDIN_DROP_BARRIER  FILE:LINE, a __syncthreads or __syncwarp that does nothing
  */
 #ifndef STANDIN_H
@@ -116,8 +116,10 @@ cudaError_t enqueue (cudaStream_t stream, WorkKind kind, Work work);
 
 bool is_capturing (cudaStream_t stream);
 
-/* Refuses a call that may not be made while some stream is being captured. */
+/* Refuses a call that may not be made while some stream is being captured, or while this one is. The
+ * capture is broken by it. */
 cudaError_t refuse_in_capture (const char *name);
+cudaError_t refuse_captured (cudaStream_t stream, const char *name);
 
 /* Runs what the stream, or all streams, have in hand. */
 void drain (cudaStream_t stream);
@@ -145,6 +147,9 @@ void count_launch (const Launch &launch, const Counters &counters);
 /* Of a library's function: what it reads, writes and computes. */
 void count_library (const std::string &what, double flops, double read, double written);
 void count_copy (const char *direction, size_t bytes);
+
+/* A graph of so many kernels runs. */
+void count_graph (long kernels);
 void count_call (const char *name);
 void write_counters ();
 

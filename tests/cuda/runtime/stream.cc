@@ -90,6 +90,8 @@ enqueue (cudaStream_t handle, WorkKind kind, Work work)
   Stream *s = stream_of (handle);
 
   if (s->capture) {
+    if (s->capture->broken)
+      return fail (cudaErrorStreamCaptureInvalidated);
     capture_work (s, kind, std::move (work));
     return cudaSuccess;
   }
@@ -111,15 +113,31 @@ is_capturing (cudaStream_t handle)
   return stream_of (handle)->capture != nullptr;
 }
 
+static cudaError_t
+break_capture (Capture *capture, cudaError_t error, const char *name)
+{
+  capture->broken = true;
+  return fail (error, "%s while a stream is being captured", name);
+}
+
+/* A relaxed capture forbids nothing, a thread's own only that thread's calls, a global one everybody's. */
 cudaError_t
 refuse_in_capture (const char *name)
 {
   for (Stream *s : streams)
-    if (s->capture && s->capture->mode != cudaStreamCaptureModeRelaxed) {
-      s->capture->broken = true;
-      return fail (cudaErrorStreamCaptureUnsupported, "%s while a stream is being captured", name);
-    }
+    if (s->capture && s->capture->mode != cudaStreamCaptureModeRelaxed &&
+        (s->capture->mode == cudaStreamCaptureModeGlobal ||
+            s->capture->thread == std::this_thread::get_id ()))
+      return break_capture (s->capture, cudaErrorStreamCaptureUnsupported, name);
   return cudaSuccess;
+}
+
+cudaError_t
+refuse_captured (cudaStream_t handle, const char *name)
+{
+  Stream *s = stream_of (handle);
+
+  return s->capture ? break_capture (s->capture, cudaErrorStreamCaptureUnsupported, name) : cudaSuccess;
 }
 
 void
@@ -152,6 +170,15 @@ event_of (cudaEvent_t handle)
   if (!events.count ((Event *) handle))
     stop (EXIT_DEVICE_FAULT, "%p is not an event (any more)", (void *) handle);
   return (Event *) handle;
+}
+
+/* The host may neither wait for an event nor ask about it: one of a capture never happens, and asking for
+ * others is among what a capture forbids. */
+static cudaError_t
+refuse_for_event (Event *e, const char *name)
+{
+  return e->capture ? break_capture (e->capture, cudaErrorCapturedEvent, name)
+                    : refuse_in_capture (name);
 }
 
 } // namespace standin
@@ -226,11 +253,10 @@ cudaStreamSynchronize (cudaStream_t handle)
 
   if (call.chosen_to_fail)
     return fail (cudaErrorUnknown);
-  if (s->capture) {
-    s->capture->broken = true;
-    return fail (cudaErrorStreamCaptureUnsupported,
-        "cudaStreamSynchronize of a stream that is being captured");
-  }
+  if (cudaError_t e = refuse_captured (handle, "cudaStreamSynchronize"))
+    return e;
+  if (cudaError_t e = refuse_in_capture ("cudaStreamSynchronize"))
+    return e;
   if (s == &legacy)
     wait_for_legacy (s);
   drain (handle);
@@ -245,6 +271,10 @@ cudaStreamQuery (cudaStream_t handle)
 
   if (call.chosen_to_fail)
     return fail (cudaErrorUnknown);
+  if (cudaError_t e = refuse_captured (handle, "cudaStreamQuery"))
+    return e;
+  if (cudaError_t e = refuse_in_capture ("cudaStreamQuery"))
+    return e;
   if (s->done == s->added)
     return cudaSuccess;
   DeviceMode device; /* time passes: a loop that polls comes to an end */
@@ -368,8 +398,8 @@ cudaEventSynchronize (cudaEvent_t handle)
 
   if (call.chosen_to_fail)
     return fail (cudaErrorUnknown);
-  if (e->capture)
-    return fail (cudaErrorCapturedEvent, "cudaEventSynchronize of an event that a capture recorded");
+  if (cudaError_t error = refuse_for_event (e, "cudaEventSynchronize"))
+    return error;
   if (e->stream) {
     DeviceMode device;
     run_until (e->stream, e->n);
@@ -385,6 +415,8 @@ cudaEventQuery (cudaEvent_t handle)
 
   if (call.chosen_to_fail)
     return fail (cudaErrorUnknown);
+  if (cudaError_t error = refuse_for_event (e, "cudaEventQuery"))
+    return error;
   if (!e->stream || e->stream->done >= e->n)
     return cudaSuccess;
   DeviceMode device;

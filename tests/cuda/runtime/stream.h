@@ -7,6 +7,7 @@
 
 #include <deque>
 #include <set>
+#include <thread>
 #include <vector>
 
 namespace standin {
@@ -35,7 +36,8 @@ struct Capture {
   Graph *graph;
   Stream *origin;
   cudaStreamCaptureMode mode;
-  bool broken; /* something was done that may not be done while capturing */
+  std::thread::id thread; /* that began it */
+  bool broken;            /* something was done that may not be done while capturing */
 };
 
 struct Stream {
