@@ -41,6 +41,8 @@ struct _Step {
   float *host_logprob;        /* [max_sequences] */
   Part *part;                 /* [max_sequences] */
   int n_parts, n_rows;
+  StepRows rows;
+  int n_wanted;
 };
 
 static void
@@ -188,14 +190,13 @@ embed_pictures (Step *step, const Part *part)
 
 /* The next token of each request that wants one, from row i of the logits. */
 static void
-choose_tokens (Step *step, int n, StepNextFunc next, gpointer data)
+choose_tokens (Step *step, StepNextFunc next, gpointer data)
 {
-  const int V = step->network->decoder.V;
+  const int V = step->network->decoder.V, n = step->n_wanted;
   Ops *k = step->ops;
   int32_t *best = step->host_best;
   float *logprob = step->host_logprob;
 
-  k->argmax (k, step->best, step->best_logprob, step->decoder.logits, n, V);
   k->download (k, best, step->best, sizeof (int32_t) * n);
   k->download (k, logprob, step->best_logprob, sizeof (float) * n);
   for (int i = 0, row = 0; i < step->n_parts; i++) {
@@ -237,24 +238,53 @@ describe_rows (const Step *step)
   return rows;
 }
 
+/* All that the step computes, from tokens to the likeliest next ones. */
+static void
+compute (gpointer data)
+{
+  Step *step = data;
+  const Decoder *d = &step->network->decoder;
+  Ops *k = step->ops;
+
+  k->gather_rows (k, step->decoder.x, &d->embed, step->device.token, step->rows.T); /* [T, D] */
+  for (int i = 0; i < step->n_parts; i++)
+    embed_pictures (step, &step->part[i]);
+  decoder_step (d, k, &step->decoder, step->cache, &step->rows);
+  if (step->n_wanted > 0) {
+    decoder_logits (d, k, &step->decoder, step->device.wanted, step->n_wanted);
+    k->argmax (k, step->best, step->best_logprob, step->decoder.logits, step->n_wanted, d->V);
+  }
+}
+
+/* Steps that only decode are like each other, but for what the arrays hold. */
+static bool
+only_decodes (const Step *step)
+{
+  if (step->rows.singles < step->n_parts)
+    return false;
+  for (int row = 0; row < step->n_rows; row++) {
+    if (step->host.token[row] < 0) /* a picture's */
+      return false;
+  }
+  return true;
+}
+
 void
 step_run (Step *step, StepNextFunc next, gpointer data)
 {
-  const Decoder *d = &step->network->decoder;
-  const StepRows rows = describe_rows (step);
   Ops *k = step->ops;
-  int n_wanted = 0;
 
+  step->rows = describe_rows (step);
+  step->n_wanted = 0;
   for (int i = 0; i < step->n_parts; i++) {
     if (step->part[i].wants_token)
-      step->host.wanted[n_wanted++] = step->part[i].first_row + step->part[i].n_rows - 1;
+      step->host.wanted[step->n_wanted++] = step->part[i].first_row + step->part[i].n_rows - 1;
   }
   k->upload (k, step->device.token, step->host.token, step->arrays_bytes);
-  k->gather_rows (k, step->decoder.x, &d->embed, step->device.token, rows.T); /* [T, D] */
-  for (int i = 0; i < step->n_parts; i++)
-    embed_pictures (step, &step->part[i]);
-
-  decoder_step (d, k, &step->decoder, step->cache, &rows);
+  if (only_decodes (step))
+    k->step (k, &step->rows, step->n_wanted, compute, step);
+  else
+    compute (step);
 
   for (int i = 0; i < step->n_parts; i++) {
     Dsvl2Request *request = step->part[i].request;
@@ -262,8 +292,6 @@ step_run (Step *step, StepNextFunc next, gpointer data)
     request->n_written += step->part[i].n_rows;
     kv_sequence_register (step->cache, &request->sequence, request->symbols, request->n_written);
   }
-  if (n_wanted > 0) {
-    decoder_logits (d, k, &step->decoder, step->device.wanted, n_wanted);
-    choose_tokens (step, n_wanted, next, data);
-  }
+  if (step->n_wanted > 0)
+    choose_tokens (step, next, data);
 }

@@ -157,6 +157,13 @@ struct _Ops {
    * while all is well. */
   const char *(*failure) (Ops *k);
 
+  /* --- steps ----------------------------------------------------------------------------------- */
+
+  /* Runs body (data), which calls ops and nothing else, or, where an equal step came before, what that one
+   * called. Steps are equal whose `wanted` and whose members of `rows` are: for these body must call the same ops
+   * with the same arguments. Only what memory holds may differ. */
+  void (*step) (Ops *k, const StepRows *rows, int wanted, void (*body) (void *data), void *data);
+
   /* --- pictures -------------------------------------------------------------------------------- */
 
   /* tiles [across · down, 3, S, S]: the frame letter-boxed onto the canvas with Pillow's bicubic filter

@@ -30,11 +30,17 @@ typedef struct _Slab Slab;
 /* Small tables of the host's, kept on the device from their first use on. */
 typedef struct _Table Table;
 
+/* A step that came before, and the graph that replays it. */
+typedef struct _Recording Recording;
+
 /* Memory that grows to the largest that was asked for. */
 typedef struct {
   void *data;
   size_t bytes;
 } Buffer;
+
+/* Kernels that were allowed more shared memory than a block has without asking; a device has few of them. */
+enum { MOST_ROOMY = 64 };
 
 /* The back end's state; the table comes first, so that an Ops * of CUDA is a Cuda *. */
 typedef struct {
@@ -43,10 +49,14 @@ typedef struct {
   char isa[16]; /* "sm_90", "sm_90+bf16" */
   bool bf16;    /* products may round their inputs, and this device's tensor cores multiply bf16 */
   size_t most_shared; /* bytes of shared memory that a block may have */
+  const void *roomy[MOST_ROOMY];
+  int n_roomy;
   cudaStream_t stream;
   Staging staging;
   Slab *slabs;
   Table *tables;
+  Recording *recordings;   /* the latest used first */
+  bool capturing;          /* what is enqueued becomes a graph: memory stays as it is */
   Buffer frame, host_taps; /* a frame's planes on the device; its filter's taps on the host */
   void *copy_peer;         /* cuMemcpyPeerAsync */
   Buffer rounded;          /* rows of one product in bf16 */
@@ -79,6 +89,19 @@ const void *table_on_device (Cuda *c, const void *host, size_t bytes);
 /* At least so many bytes on the device, of no defined content; NULL where memory ran out. */
 void *buffer_on_device (Cuda *c, Buffer *buffer, size_t bytes);
 
+/* --- launch.c ------------------------------------------------------------------------------------ */
+
+/* Bytes of dynamic shared memory that any kernel may have: 48 KiB less what it may have beside them. */
+enum { SHARED_UNASKED = 32 << 10 };
+
+/* Lets a kernel have as much dynamic shared memory as the device has, when it is first asked for it. */
+bool allow_shared (Cuda *c, const void *kernel, const char *what);
+
+/* --- graphs.c ------------------------------------------------------------------------------------ */
+
+/* Gives up all graphs: memory that they name goes, or the back end. */
+void graphs_forget (Cuda *c);
+
 /* --- context.c ----------------------------------------------------------------------------------- */
 
 /* Finds the context that the runtime works in on c->device, which is the current one: ops.context. */
@@ -92,6 +115,7 @@ bool copy_from_context (Cuda *c, void *to, const void *from, void *context, size
 void cuda_fill_attention (Ops *k);
 void cuda_fill_experts (Ops *k);
 void cuda_fill_frames (Ops *k);
+void cuda_fill_graphs (Ops *k);
 void cuda_fill_linear (Ops *k);
 void cuda_fill_logits (Ops *k);
 void cuda_fill_norm (Ops *k);

@@ -40,11 +40,7 @@ launch (Cuda *c, const char *what, void (*kernel) (Parameters...), dim3 grid, in
   if (c->failure[0] != '\0' || grid.x == 0 || grid.y == 0 || grid.z == 0 ||
       !cuda_check (c, cudaSetDevice (c->device), "be used"))
     return;
-  if (shared_bytes > 48 << 10 &&
-      !cuda_check (c,
-          cudaFuncSetAttribute ((const void *) kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-              (int) shared_bytes),
-          what))
+  if (shared_bytes > SHARED_UNASKED && !allow_shared (c, (const void *) kernel, what))
     return;
   config.gridDim = grid;
   config.blockDim = dim3 (threads);

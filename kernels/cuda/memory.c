@@ -27,11 +27,14 @@ failure (Ops *k)
   return c->failure[0] ? c->failure : NULL;
 }
 
-/* Threads have a current device each; the engine's may come from anywhere. */
+/* Threads have a current device each; the engine's may come from anywhere. While a step is captured memory
+ * stays as it is: what CUDA would refuse half way is refused before it begins. */
 static bool
 use (Cuda *c)
 {
-  return cuda_check (c, cudaSetDevice (c->device), "be used");
+  return cuda_check (c, c->capturing ? cudaErrorStreamCaptureUnsupported : cudaSuccess,
+             "touch memory") &&
+         cuda_check (c, cudaSetDevice (c->device), "be used");
 }
 
 /* --- staging ------------------------------------------------------------------------------------- */
@@ -175,6 +178,7 @@ release (Ops *k, void *memory)
   if (memory) {
     use (c); /* where that fails, what can be given back still is */
     cuda_check (c, cudaStreamSynchronize (c->stream), "finish");
+    graphs_forget (c); /* which may name it */
     cuda_check (c, cudaFree (memory), "free memory");
   }
 }
@@ -183,6 +187,8 @@ void *
 buffer_on_device (Cuda *c, Buffer *buffer, size_t bytes)
 {
   if (buffer->bytes < bytes) {
+    if (!use (c))
+      return NULL;
     release (&c->ops, buffer->data);
     buffer->data = device_malloc (c, bytes);
     buffer->bytes = buffer->data ? bytes : 0;

@@ -105,6 +105,7 @@ cuda_close (Ops *k)
   cudaSetDevice (c->device);
   if (c->stream)
     cudaStreamSynchronize (c->stream);
+  graphs_forget (c);
   memory_close (c);
   if (c->stream)
     cudaStreamDestroy (c->stream);
@@ -118,6 +119,7 @@ fill (Ops *k)
   cuda_fill_attention (k);
   cuda_fill_experts (k);
   cuda_fill_frames (k);
+  cuda_fill_graphs (k);
   cuda_fill_linear (k);
   cuda_fill_logits (k);
   cuda_fill_norm (k);

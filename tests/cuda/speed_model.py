@@ -16,6 +16,8 @@ import sys
 import tempfile
 
 LAUNCH = 2.5e-6   # seconds between the starts of two kernels of a stream, where these are shorter
+IN_GRAPH = 1e-6   # the same of two kernels of a graph
+GRAPH = 8e-6      # seconds from the launch of a graph to its first kernel
 ANSWER = 64       # tokens
 
 # bytes/s, bf16 tensor and float32 operations/s (dense), bytes of memory
@@ -34,7 +36,7 @@ PUBLISHED = {
     'Small': dict(D=2048, layers=27, heads=16, latent=(512, 64, 128, 128), E=64, K=6, shared=2, F=1408, dense=10944, V=102400, file=32e9),
     'VL2': dict(D=2560, layers=30, heads=32, latent=(512, 64, 128, 128), E=72, K=6, shared=2, F=1536, dense=12288, V=129280, file=55e9),
 }
-COUNTS = ('launches', 'flops', 'matrix_flops', 'bytes')
+COUNTS = ('launches', 'in_graphs', 'graphs', 'flops', 'matrix_flops', 'bytes')
 
 
 # --- what shapes ask for ------------------------------------------------------------------------------------
@@ -86,12 +88,12 @@ def shapes_of(folder):
 # --- what runs cost -----------------------------------------------------------------------------------------
 
 def run_once(command, prompt, tokens, image=None):
-    """-> counts of one answer of so many tokens at most, tokens of its prompt, of itself"""
+    """-> counts of one answer of so many tokens at most, tokens of its prompt, steps that it took"""
     with tempfile.NamedTemporaryFile(suffix='.json') as counters:
         out = subprocess.run([*command, '--prompt', prompt, '--max-new-tokens', str(tokens), '--json', '--cropping', 'off', *(['--image', image] if image else [])],
                              env=dict(os.environ, STANDIN_COUNTERS=counters.name, STANDIN_RACES='1'), check=True, text=True,
                              stdout=subprocess.PIPE, timeout=900).stdout
-        kernels, libraries = (json.load(open(counters.name, encoding='utf-8'))[k] for k in ('kernels', 'libraries'))
+        kernels, libraries, graphs = (json.load(open(counters.name, encoding='utf-8'))[k] for k in ('kernels', 'libraries', 'graphs'))
     total = dict.fromkeys(COUNTS, 0)
     for k in kernels:
         total['launches'] += k['launches']
@@ -102,8 +104,10 @@ def run_once(command, prompt, tokens, image=None):
         total['launches'] += c['calls']
         total['matrix_flops'] += c['flops']
         total['bytes'] += c['read'] + c['written']
-    used = json.loads(out.splitlines()[0])['tokens']
-    return total, used['prompt'], used['answer']
+    total['graphs'], total['in_graphs'] = graphs['launches'], graphs['kernels']
+    total['launches'] -= graphs['kernels']
+    answer = json.loads(out.splitlines()[0])
+    return total, answer['tokens']['prompt'], answer['tokens']['answer'] + (answer['finish'] == 'stop')
 
 
 def minus(a, b, n=1):
@@ -117,7 +121,7 @@ def measure(command, image):
     long, q, _ = run_once(command, 'street ' * 60, 2)
     seen, r, _ = run_once(command, '<image>\nstreet street', 2, image)
     if u <= t or q <= p or r <= p:
-        sys.exit(f'speed_model: answers of {t} and {u} tokens to prompts of {p}, {q} and {r} tokens tell nothing')
+        sys.exit(f'speed_model: answers of {t} and {u} steps to prompts of {p}, {q} and {r} tokens tell nothing')
     decode, prompt = minus(more, few, u - t), minus(long, few, q - p)
     picture = {k: seen[k] - few[k] - (prompt[k] * (r - p) if k != 'launches' else 0) for k in COUNTS}
     return decode, prompt, picture
@@ -125,10 +129,10 @@ def measure(command, image):
 
 # --- predictions --------------------------------------------------------------------------------------------
 
-def seconds(device, moved, flops, tensor_share, launches):
+def seconds(device, moved, flops, tensor_share, starting):
     bandwidth, tensor, cores, _ = device
     computing = flops * tensor_share / tensor + flops * (1 - tensor_share) / cores
-    return max(moved / bandwidth, computing, launches * LAUNCH)
+    return max(moved / bandwidth, computing, starting)
 
 
 def share(cost):
@@ -140,7 +144,8 @@ def main():
     text, vision = shapes_of(model)
     decode, prompt, picture = measure([run, chat, '--device', 'cuda', '--model', model], image)
     over = decode['bytes'] - decode_bytes(text)
-    print(f'A decoded token of {os.path.basename(os.path.dirname(model)) or model}: {decode["launches"]:.0f} launches, {decode["bytes"] / 1e6:.2f} MB moved, '
+    print(f'A decoded token of {os.path.basename(os.path.dirname(model)) or model}: {decode["graphs"]:.2g} graphs of {decode["in_graphs"] / max(1, decode["graphs"]):.0f} kernels, '
+          f'{decode["launches"]:.0f} launches beside them, {decode["bytes"] / 1e6:.2f} MB moved, '
           f'{decode_bytes(text) / 1e6:.2f} MB of weights.')
     print(f'A token of a prompt: {(prompt["flops"] + prompt["matrix_flops"]) / 1e6:.1f} MFLOP, {100 * share(prompt):.0f} % on tensor cores. '
           f'A picture: {picture["launches"]:.0f} launches, {100 * share(picture):.0f} % on tensor cores.\n')
@@ -148,7 +153,9 @@ def main():
           ' 1080p frames/s, nine tiles | one tile |\n|---|---|---|---|---|---|---|---|')
     for name, m in PUBLISHED.items():
         size = m['layers'] * m['D'] / (text['layers'] * text['D'])
-        launches = decode['launches'] * m['layers'] / text['layers']
+        layers = m['layers'] / text['layers']
+        starting = (decode['launches'] * LAUNCH + decode['in_graphs'] * IN_GRAPH) * layers + decode['graphs'] * GRAPH
+        launches = (decode['launches'] + decode['in_graphs']) * layers
         moved = decode_bytes(m) + max(0, over) * size
         worth = (prompt['flops'] + prompt['matrix_flops']) / (2 * layer_weights(text))
         tile_worth = (picture['flops'] + picture['matrix_flops']) / tile_flops(vision)
@@ -156,12 +163,12 @@ def main():
             if m['file'] * 1.1 > d[3]:
                 print(f'| {name} | {device} | does not fit | | | | | |')
                 continue
-            token = seconds(d, moved, 2 * layer_weights(m), share(decode), launches)
+            token = seconds(d, moved, 2 * layer_weights(m), share(decode), starting)
 
             def prefill(n):
-                return seconds(d, all_bytes(m), n * 2 * layer_weights(m) * worth, share(prompt), launches)
+                return seconds(d, all_bytes(m), n * 2 * layer_weights(m) * worth, share(prompt), launches * LAUNCH)
             tile = seconds(d, 2 * tile_weights(SIGLIP), tile_flops(SIGLIP) * max(1, tile_worth), share(picture),
-                           picture['launches'] * SIGLIP['layers'] / vision['layers'])
+                           picture['launches'] * SIGLIP['layers'] / vision['layers'] * LAUNCH)
             frames = [1 / (n * tile + prefill(p) + ANSWER * token) for n, p in ((9, 1807), (1, 421))]
             print(f'| {name} | {device} | {1 / token:.0f} | {moved / decode_bytes(m):.2f} | {512 / prefill(512):.0f} | {1000 * tile:.1f} |'
                   f' {frames[0]:.2f} | {frames[1]:.2f} |')
