@@ -123,11 +123,14 @@ typedef struct _Dsvl2Engine Dsvl2Engine;
 /* Zero (NULL) in any field is its default. */
 typedef struct {
   const char *device; /* "auto" (default), "cpu", "cuda", "cuda:N" */
-  const char *isa;   /* CPU: the newest instructions to use, "c", "avx2", "avx512"; default: the best */
-  int threads;       /* CPU threads; default: one for each processor this process may use */
-  gboolean bf16;     /* matrix products may round their inputs to bf16, as the published models do:
-                        * faster where the processor or the GPU multiplies bf16 (a GPU's
-                        * tensor cores do nothing else), other last digits */
+  const char *isa; /* CPU: the newest instructions to use, "c", "avx2", "avx512"; default: the best */
+  int threads;     /* CPU threads; default: one for each processor this process may use */
+  gboolean bf16;   /* matrix products may round their inputs to bf16, as the published models do:
+                    * faster where the processor or the GPU multiplies bf16 (a GPU's tensor cores do
+                    * nothing else), other last digits */
+  /* CUDA with bf16: whose attention looks at pictures: "own", "cudnn" (an error where cuDNN cannot), or "auto"
+   * (default): cuDNN's where it can, else our own, and the note says why. */
+  const char *vision_attention;
   int prefill_chunk; /* rows of a prompt in one step; default 512 */
   int max_sequences; /* requests decoded together; default 16 */
   guint64 kv_bytes;  /* memory of the KV cache, committed as it fills; default: one context, or a tenth

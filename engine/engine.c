@@ -65,8 +65,15 @@ Dsvl2Engine *
 dsvl2_engine_open (Dsvl2Model *model, const Dsvl2EngineOptions *options, GError **error)
 {
   const Dsvl2EngineOptions o = options ? *options : (Dsvl2EngineOptions){ 0 };
+  const VisionConfig *vision = &model->config.vision;
+  const int side = vision->image_size / vision->patch_size;
   const OpsOptions ops_options = {
-    .device = o.device ? o.device : "auto", .threads = o.threads, .isa = o.isa, .bf16 = o.bf16
+    .device = o.device ? o.device : "auto",
+    .threads = o.threads,
+    .isa = o.isa,
+    .bf16 = o.bf16,
+    .attention = o.vision_attention,
+    .tile = { side * side, vision->heads, vision->width / vision->heads },
   };
   const int context = model->config.language.max_position_embeddings;
   char message[OPS_MESSAGE];

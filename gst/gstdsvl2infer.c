@@ -547,6 +547,7 @@ gst_dsvl2_infer_start (GstBaseTransform *trans)
           .isa = s.isa,
           .threads = s.threads,
           .bf16 = s.bf16,
+          .vision_attention = s.vision_attention,
           .prefill_chunk = s.prefill_chunk,
           .max_sequences = s.max_sequences,
           .kv_bytes = s.kv_cache_size },

@@ -95,6 +95,11 @@ install_engine (GObjectClass *c)
           "Let the CPU or GPU multiply in bfloat16 where it can: faster, with small differences in "
           "answers",
           FALSE, BEFORE_START));
+  g_object_class_install_property (c, FIELD (vision_attention),
+      g_param_spec_string ("vision-attention", "Vision attention",
+          "Whose attention looks at pictures on CUDA with bf16: own, cudnn, or auto (cuDNN where it "
+          "can, else own)",
+          "auto", BEFORE_START));
   g_object_class_install_property (c, FIELD (prefill_chunk),
       g_param_spec_int ("prefill-chunk", "Prefill chunk",
           "Maximum number of tokens of a question that are read in one step; smaller steps need less "
@@ -254,6 +259,7 @@ infer_settings_copy (InferSettings *to, const InferSettings *from)
   to->engine_id = g_strdup (from->engine_id);
   to->device = g_strdup (from->device);
   to->isa = g_strdup (from->isa);
+  to->vision_attention = g_strdup (from->vision_attention);
   to->prompt = g_strdup (from->prompt);
   to->system_prompt = g_strdup (from->system_prompt);
   to->prompts = g_strdup (from->prompts);
@@ -269,6 +275,7 @@ infer_settings_clear (InferSettings *s)
   g_clear_pointer (&s->engine_id, g_free);
   g_clear_pointer (&s->device, g_free);
   g_clear_pointer (&s->isa, g_free);
+  g_clear_pointer (&s->vision_attention, g_free);
   g_clear_pointer (&s->prompt, g_free);
   g_clear_pointer (&s->system_prompt, g_free);
   g_clear_pointer (&s->prompts, g_free);

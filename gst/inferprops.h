@@ -25,7 +25,7 @@ typedef enum {
 
 typedef struct {
   /* which engine: read when the element starts */
-  char *model, *engine_id, *device, *isa;
+  char *model, *engine_id, *device, *isa, *vision_attention;
   gint threads, prefill_chunk, max_sequences;
   guint64 kv_cache_size;
   gboolean bf16;

@@ -130,9 +130,9 @@ enum { OPS_MESSAGE = 256 };
 
 struct _Ops {
   const char *name; /* "cpu", "cuda" */
-  /* What the table was filled with: "c", "avx2", "avx512", "avx512bf16", "sm_90", "sm_90+bf16" … */
+  /* What the table was filled with: "c", "avx2", "avx512", "avx512bf16", "sm_90", "sm_90+bf16", "sm_90+bf16+cudnn" … */
   const char *isa;
-  /* One sentence: why `auto` did not take a faster device; "" where there is none. */
+  /* One sentence: why `auto` did not take a faster device or library; "" where there is none. */
   char note[OPS_MESSAGE];
   /* Of a back end that reads frames in device memory: the CUcontext that it computes in, and the number of
    * that device; NULL otherwise. */
@@ -256,11 +256,18 @@ typedef struct {
   int threads;        /* of the CPU's ops; 0: one for each processor that this process may use */
   const char *isa;    /* the newest instructions to use: "c", "avx2", "avx512", "avx512bf16"; NULL: the
                        * environment variable DSVL2_ISA, else what the processor has */
-  bool bf16;          /* matrix products may round their inputs to bf16, as the published models do */
+  bool bf16;          /* ops may round what they multiply to bf16, as the published models do */
+  /* CUDA with bf16: what attends inside tiles: "own", "cudnn" (an error where cuDNN cannot), or "auto" (NULL):
+   * cuDNN where it can, else our own kernel, and Ops.note says why. */
+  const char *attention;
+  struct {
+    int P, H, d;
+  } tile; /* what attend_tiles is going to be asked for; 0: not known */
 } OpsOptions;
 
 /* ops_open: a back end whose table is complete. NULL with one sentence in `message` where the device is
- * not there, the ISA is unknown or not this processor's, an op is missing, or memory or threads ran out. */
+ * not there, the ISA is unknown or not this processor's, the attention is unknown or cuDNN cannot, an op is
+ * missing, or memory or threads ran out. */
 Ops *ops_open (const OpsOptions *options, char message[OPS_MESSAGE]);
 
 #endif

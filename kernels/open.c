@@ -125,6 +125,12 @@ ops_open (const OpsOptions *options, char message[OPS_MESSAGE])
         options->threads);
     return NULL;
   }
+  if (options->attention && strcmp (options->attention, "auto") != 0 &&
+      strcmp (options->attention, "own") != 0 && strcmp (options->attention, "cudnn") != 0) {
+    snprintf (message, OPS_MESSAGE, "The attention \"%.40s\" is unknown, expected auto, own or cudnn",
+        options->attention);
+    return NULL;
+  }
   if (strcmp (device, "auto") == 0)
     return auto_open (&given, message);
   if (strcmp (device, "cpu") == 0)

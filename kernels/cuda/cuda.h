@@ -39,6 +39,9 @@ typedef struct {
   size_t bytes;
 } Buffer;
 
+/* Attention inside tiles by cuDNN. */
+typedef struct _TilesDnn TilesDnn;
+
 /* Kernels that were allowed more shared memory than a block has without asking; a device has few of them. */
 enum { MOST_ROOMY = 64 };
 
@@ -46,7 +49,7 @@ enum { MOST_ROOMY = 64 };
 typedef struct {
   Ops ops;
   int device;
-  char isa[16]; /* "sm_90", "sm_90+bf16" */
+  char isa[24]; /* "sm_90", "sm_90+bf16", "sm_90+bf16+cudnn" */
   bool bf16;    /* products may round their inputs, and this device's tensor cores multiply bf16 */
   size_t most_shared; /* bytes of shared memory that a block may have */
   const void *roomy[MOST_ROOMY];
@@ -59,7 +62,8 @@ typedef struct {
   bool capturing;          /* what is enqueued becomes a graph: memory stays as it is */
   Buffer frame, host_taps; /* a frame's planes on the device; its filter's taps on the host */
   void *copy_peer;         /* cuMemcpyPeerAsync */
-  Buffer rounded;          /* rows of one product in bf16 */
+  Buffer rounded;          /* an op's input in bf16 */
+  TilesDnn *tiles_dnn;     /* NULL: our own kernel attends */
   char failure[OPS_MESSAGE];
 } Cuda;
 
@@ -109,6 +113,19 @@ bool context_open (Cuda *c);
 
 /* Copies device memory of another context, perhaps of another device, to our own. */
 bool copy_from_context (Cuda *c, void *to, const void *from, void *context, size_t bytes);
+
+/* --- rounding.cu --------------------------------------------------------------------------------- */
+
+/* bf16 ← float32, nearest even, and back; n elements, those in bf16 16-byte aligned. */
+void round_to_bf16 (Cuda *c, void *y, const float *x, size_t n);
+void widen_bf16 (Cuda *c, float *y, const void *x, size_t n);
+
+/* --- tilesdnn.c ---------------------------------------------------------------------------------- */
+
+/* Lets cuDNN attend inside tiles where o->attention and c->bf16 allow it and it can, else leaves attend_tiles as
+ * it is, with the reason in ops.note. False with a sentence where cuDNN was asked for by name and cannot. */
+bool tiles_dnn_open (Cuda *c, const OpsOptions *o, char message[OPS_MESSAGE]);
+void tiles_dnn_close (Cuda *c);
 
 /* --- families ------------------------------------------------------------------------------------ */
 

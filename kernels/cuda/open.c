@@ -106,6 +106,9 @@ cuda_close (Ops *k)
   if (c->stream)
     cudaStreamSynchronize (c->stream);
   graphs_forget (c);
+#if defined HAVE_CUDNN
+  tiles_dnn_close (c);
+#endif
   memory_close (c);
   if (c->stream)
     cudaStreamDestroy (c->stream);
@@ -127,6 +130,21 @@ fill (Ops *k)
   cuda_fill_rope (k);
   cuda_fill_routing (k);
   cuda_fill_rows (k);
+}
+
+/* False with a sentence where cuDNN was asked for and cannot. */
+static bool
+open_attention (Cuda *c, const OpsOptions *options, char message[OPS_MESSAGE])
+{
+#if defined HAVE_CUDNN
+  return tiles_dnn_open (c, options, message);
+#else
+  if (options->attention && strcmp (options->attention, "cudnn") == 0) {
+    snprintf (message, OPS_MESSAGE, "This build has no cuDNN; use vision-attention=own");
+    return false;
+  }
+  return true;
+#endif
 }
 
 Ops *
@@ -155,6 +173,8 @@ dsvl2_cuda_open (const OpsOptions *options, char message[OPS_MESSAGE])
     memcpy (message, c->failure, OPS_MESSAGE);
     goto fail;
   }
+  if (!open_attention (c, options, message))
+    goto fail;
   return &c->ops;
 
 fail:

@@ -31,6 +31,7 @@ OPS = {
     'norm': ['rms_norm', 'layer_norm'],
     'patches': ['patchify', 'unfold'],
     'rope': ['rope'],
+    'rounding': ['attend_tiles --bf16 --attention cudnn'],
     'routing': ['moe_route'],
     'rows': ['gather_rows', 'add_rows', 'silu_mul'],
 }

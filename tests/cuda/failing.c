@@ -1,8 +1,8 @@
 /* dsvl2: opens a back end, places weights, runs a step and closes it, whatever fails meanwhile
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * usage: failing DEVICE      prints one line, which says how it ended: "open: …", "alloc: …", "place: …", "step: …", or
- * "done: CHECKSUM". Exit status 0 for each of these.
+ * usage: failing DEVICE [ATTENTION]      prints one line, which says how it ended: "open: …", "alloc: …", "place: …",
+ * "step: …", or "done: CHECKSUM". Exit status 0 for each of these. With ATTENTION (OpsOptions) bf16 is allowed.
  */
 #include "kernels/backend.h"
 
@@ -31,7 +31,7 @@ typedef struct {
   bool missing; /* an allocation failed */
 } Step;
 
-static float host_weights[MATRICES][D * D], host_rows[T * D];
+static float host_weights[MATRICES][D * D], host_rows[T * D], host_tiles[2 * T * 3 * D];
 static uint8_t picture[S][S][3];
 
 static void *
@@ -95,7 +95,7 @@ run_layer (void *data)
   k->moe_experts (k, l->y, l->x, l->chosen, l->in, l->experts, T, K, l->scratch);
 }
 
-/* A picture, then rows' way through a layer, three times. The checksum of what comes out. */
+/* A picture, two tiles, then rows' way through a layer, three times. The checksum of what comes out. */
 static float
 run_step (Step *s)
 {
@@ -113,10 +113,12 @@ run_step (Step *s)
   Ops *k = s->k;
   float *tiles = memory (s, sizeof (float[3 * S * S])), *pool = memory (s, sizeof (float[PAGE * D]));
   float *x = memory (s, sizeof host_rows), *y = memory (s, sizeof host_rows);
+  float *seen = memory (s, 2 * sizeof host_rows);
   void *frame_scratch = memory (s, frame_tiles_scratch (&frame, &canvas));
   void *scratch = memory (s, moe_experts_scratch (T, K, D, F));
   void *splits = memory (s, attend_scratch (&shape, 1, PAGE));
   const float *in = uploaded (s, host_rows, sizeof host_rows);
+  const float *qkv = uploaded (s, host_tiles, sizeof host_tiles);
   const int32_t *chosen = uploaded (s, ids, sizeof ids);
   const StepRows rows = { .T = T,
     .position = uploaded (s, position, sizeof position),
@@ -124,18 +126,22 @@ run_step (Step *s)
     .pages = uploaded (s, pages, sizeof pages),
     .pages_per_sequence = 1,
     .page_tokens = PAGE };
-  float out[T * D] = { 0 }, pixels[3 * S * S] = { 0 }, sum = 0;
+  float out[T * D] = { 0 }, attended[2 * T * D] = { 0 }, pixels[3 * S * S] = { 0 }, sum = 0;
 
   if (s->missing)
     return 0;
   k->frame_tiles (k, tiles, &frame, &canvas, frame_scratch);
+  k->attend_tiles (k, seen, qkv, 2, T, H, D / H);
   for (int i = 0; i < REPEATS; i++)
     k->step (k, &rows, T, run_layer,
         &(Layer){ k, x, y, pool, in, chosen, &s->weight[0], &experts, &rows, splits, scratch });
   k->download (k, pixels, tiles, sizeof pixels);
+  k->download (k, attended, seen, sizeof attended);
   k->download (k, out, y, sizeof out);
   for (int i = 0; i < T * D; i++)
     sum += out[i];
+  for (int i = 0; i < 2 * T * D; i++)
+    sum += attended[i];
   for (int i = 0; i < 3 * S * S; i++)
     sum += pixels[i];
   return sum;
@@ -163,7 +169,11 @@ tell (Step *s)
 int
 main (int argc, char **argv)
 {
-  const OpsOptions options = { .device = argc > 1 ? argv[1] : "cuda", .threads = 1 };
+  const OpsOptions options = { .device = argc > 1 ? argv[1] : "cuda",
+    .threads = 1,
+    .bf16 = argc > 2,
+    .attention = argc > 2 ? argv[2] : NULL,
+    .tile = { T, H, D / H } };
   char message[OPS_MESSAGE] = "";
   Step s = { .k = ops_open (&options, message) };
 
@@ -176,6 +186,8 @@ main (int argc, char **argv)
       host_weights[i][j] = (i + j) % 7 * 0.125f - 0.375f;
   for (int i = 0; i < T * D; i++)
     host_rows[i] = i % 5 * 0.25f;
+  for (int i = 0; i < 2 * T * 3 * D; i++)
+    host_tiles[i] = i % 11 * 0.13f - 0.6f;
   tell (&s);
   while (s.n_memory > 0)
     s.k->free (s.k, s.memory[--s.n_memory]);

@@ -367,6 +367,7 @@ test_bad_options (void)
     { { .device = "tpu" }, DSVL2_ERROR_DEVICE },
     { { .device = "cuda:7" }, DSVL2_ERROR_DEVICE },
     { { .isa = "mmx" }, DSVL2_ERROR_DEVICE },
+    { { .vision_attention = "theirs" }, DSVL2_ERROR_DEVICE },
     { { .threads = -1 }, DSVL2_ERROR_OPTION },
     { { .prefill_chunk = 1 << 20 }, DSVL2_ERROR_OPTION },
     { { .kv_bytes = 17 }, DSVL2_ERROR_OPTION },

@@ -40,6 +40,7 @@ test_which_share (void)
     { "threads=1", "threads=2", 2 },
     { "isa=c", "", 2 },
     { "bf16=true", "", 2 },
+    { "vision-attention=own", "", 2 },
     { "prefill-chunk=8", "", 2 },
     { "max-sequences=8", "", 2 },
     { "kv-cache-size=4194304", "", 2 },

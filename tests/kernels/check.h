@@ -19,7 +19,8 @@ typedef enum {
   LARGE, /* about 1e12 */
   TINY,  /* about 1e-37: some are subnormal */
   SOME_NAN,
-  BF16, /* about 1, and exact in bf16 */
+  BF16,       /* about 1, and exact in bf16 */
+  LARGE_BF16, /* about 1e12, and exact in bf16 */
 } Spread;
 
 typedef struct _Run Run;

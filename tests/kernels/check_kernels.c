@@ -1,11 +1,11 @@
 /* dsvl2: every op of a back end against plain C, case by case
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
- *   check_kernels [--backend B] [--isa I] [--op NAME] [--threads N] [--bf16] [--bench]
+ *   check_kernels [--backend B] [--isa I] [--op NAME] [--threads N] [--bf16] [--attention A] [--bench]
  *
  * Without --isa all instruction sets that this processor has take part, plain C among them (for it there
- * remain the rules about rows, threads and bounds). --bf16 lets products round their inputs, as --isa
- * avx512bf16 does. --bench measures instead of comparing.
+ * remain the rules about rows, threads and bounds). --bf16 lets ops round their inputs, as --isa
+ * avx512bf16 does; --attention says what attends inside tiles (OpsOptions). --bench measures instead of comparing.
  */
 #include "run.h"
 
@@ -24,7 +24,7 @@ static const char *const isas[] = { "c", "avx2", "avx512", "avx512bf16" };
 enum { ROWS_AT_A_TIME = 3, OTHER_THREADS = 3, LINE = 400 };
 
 typedef struct {
-  const char *backend, *isa, *op;
+  const char *backend, *isa, *op, *attention;
   int threads;
   bool bf16, bench;
   double bandwidth; /* bytes a second; --bench */
@@ -140,9 +140,13 @@ run_checks (Session *s, const Tables *t)
 }
 
 static Ops *
-open_table (const char *device, const char *isa, int threads, bool bf16, bool says)
+open_table (const Session *s, const char *device, const char *isa, int threads, bool says)
 {
-  const OpsOptions options = { .device = device, .threads = threads, .isa = isa, .bf16 = bf16 };
+  const OpsOptions options = { .device = device,
+    .threads = threads,
+    .isa = isa,
+    .attention = s->attention,
+    .bf16 = s->bf16 || (isa && strcmp (isa, "avx512bf16") == 0) };
   char message[OPS_MESSAGE];
   Ops *k = ops_open (&options, message);
 
@@ -155,11 +159,10 @@ open_table (const char *device, const char *isa, int threads, bool bf16, bool sa
 static bool
 check_isa (Session *s, const char *isa)
 {
-  const bool bf16 = s->bf16 || (isa && strcmp (isa, "avx512bf16") == 0);
   Tables t = {
-    .reference = open_table ("cpu", "c", 1, false, true),
-    .ops = open_table (s->backend, isa, s->bench ? s->threads : 1, bf16, true),
-    .threaded = open_table (s->backend, isa, OTHER_THREADS, bf16, false),
+    .reference = open_table (s, "cpu", "c", 1, true),
+    .ops = open_table (s, s->backend, isa, s->bench ? s->threads : 1, true),
+    .threaded = open_table (s, s->backend, isa, OTHER_THREADS, false),
   };
   const bool opened = t.reference && t.ops && t.threaded;
 
@@ -195,6 +198,8 @@ parse (Session *s, int argc, char **argv)
       s->isa = value;
     else if (strcmp (argv[i], "--op") == 0)
       s->op = value;
+    else if (strcmp (argv[i], "--attention") == 0)
+      s->attention = value;
     else if (strcmp (argv[i], "--threads") == 0)
       s->threads = atoi (value);
     else
@@ -211,7 +216,9 @@ main (int argc, char **argv)
   bool opened = false;
 
   if (!parse (&s, argc, argv)) {
-    fprintf (stderr, "usage: %s [--backend B] [--isa I] [--op NAME] [--threads N] [--bf16] [--bench]\n",
+    fprintf (stderr,
+        "usage: %s [--backend B] [--isa I] [--op NAME] [--threads N] [--bf16] [--attention A] "
+        "[--bench]\n",
         argv[0]);
     return 2;
   }

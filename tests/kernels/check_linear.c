@@ -87,7 +87,7 @@ static const LinearCase quantised_cases[] = {
 };
 /* clang-format on */
 
-/* A number rounded to bf16 is off by up to 2⁻⁹ of itself, in either direction. */
+/* A number rounded to bf16 is off by up to 2⁻⁸ of itself, in either direction. */
 static double
 tolerance (const Run *r, WeightType type, Spread x, double rtol)
 {

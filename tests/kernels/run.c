@@ -101,6 +101,8 @@ random_float (Run *r, Spread spread)
       return v * 1e12f;
     case TINY:
       return v * 1e-37f;
+    case LARGE_BF16:
+      return float_of_bits ((uint32_t) bf16_of (v * 1e12f) << 16);
     case BF16:
       return float_of_bits ((uint32_t) bf16_of (v) << 16);
     case SOME_NAN:

@@ -34,6 +34,7 @@ static const struct {
 } attention_cases[] = {
   { 729, 16, 72, true, "SigLIP SO400M" },
   { 25, 4, 16, true, "a small one" },
+  { 5, 1, 600, true, "the widest that check_kernels has" },
   { 25, 4, 12, false, "rows of no multiple of 16 bytes" },
   { 25, 4, 73, false, "an odd width" },
 };
