@@ -26,7 +26,8 @@ struct _FeatureStore {
 
   gpointer frame_scratch; /* device */
   gsize frame_scratch_bytes;
-  int next_tile; /* of the picture that is being encoded */
+  int next_tile;  /* of the picture that is being encoded */
+  Features *made; /* its features, when all that they need has been enqueued */
 
   GPtrArray *kept; /* Features */
   guint64 clock;
@@ -235,9 +236,9 @@ assemble (FeatureStore *store, Features *features, const TilePlan *plan)
   gather (store, features->rows, &store->network->separator, plan->n_tokens, TILE_ROW_SEPARATOR);
 }
 
-Features *
-feature_store_encode (FeatureStore *store, const Dsvl2Picture *picture, const TilePlan *plan,
-    GError **error)
+/* Enqueues a batch of tiles; behind the last one store->made. */
+static void
+encode_batch (FeatureStore *store, const Dsvl2Picture *picture, const TilePlan *plan, GError **error)
 {
   const Vision *v = &store->network->vision;
   const Projector *p = &store->network->projector;
@@ -245,25 +246,43 @@ feature_store_encode (FeatureStore *store, const Dsvl2Picture *picture, const Ti
   const int N = MIN (store->batch, plan->n_encoded - store->next_tile);
 
   if (first == 0 && !cut_tiles (store, &picture->frame, plan, error))
-    return NULL;
+    return;
   vision_encode (v, store->ops, &store->vision, store->tiles + first * 3 * v->S * v->S, N,
       store->encoded);
   projector_apply (p, store->ops, &store->projector, store->encoded, N,
       store->projected + first * p->grid * p->grid * p->D);
   store->next_tile += N;
   if (store->next_tile < plan->n_encoded)
-    return NULL;
+    return;
 
   store->next_tile = 0;
-  Features *features = take_room (store, plan->n_tokens, error);
-  if (features == NULL)
+  if ((store->made = take_room (store, plan->n_tokens, error))) {
+    assemble (store, store->made, plan);
+    store->made->users = 1;
+  }
+}
+
+Features *
+feature_store_encode (FeatureStore *store, const Dsvl2Picture *picture, const TilePlan *plan,
+    GError **error)
+{
+  Ops *k = store->ops;
+
+  if (!k->pictures_done (k, false))
     return NULL;
-  assemble (store, features, plan);
+  if (store->made == NULL) {
+    k->lane (k, LANE_PICTURES);
+    encode_batch (store, picture, plan, error);
+    k->lane (k, LANE_STEPS);
+    if (store->made == NULL || !k->pictures_done (k, false))
+      return NULL;
+  }
+
+  Features *features = g_steal_pointer (&store->made);
   features->key = g_atomic_rc_box_acquire (picture->key);
   features->across = plan->across;
   features->down = plan->down;
   features->n_tokens = plan->n_tokens;
-  features->users = 1;
   features->last_use = ++store->clock;
   return features;
 }
@@ -272,4 +291,5 @@ void
 feature_store_abort (FeatureStore *store)
 {
   store->next_tile = 0;
+  g_clear_pointer (&store->made, features_drop);
 }

@@ -29,9 +29,10 @@ void feature_store_free (FeatureStore *store);
 Features *feature_store_get (FeatureStore *store, const PictureKey *key, const TilePlan *plan);
 void features_drop (Features *features);
 
-/* feature_store_encode: does one batch of a picture's tiles and gives its features, for one user, when it
- * was the last; NULL while there is more to do, or with an error (MEMORY). One picture at a time: called
- * again with the same one until it is done; feature_store_abort () gives it up. */
+/* feature_store_encode: begins one batch of a picture's tiles, if the last one is done, and gives its features, for
+ * one user, when all are; NULL while there is more to do, or with an error (MEMORY). It waits for nothing: the
+ * back end may be at it still (Ops.pictures_done). One picture at a time: called again with the same one until it is
+ * done; feature_store_abort () gives it up. */
 Features *feature_store_encode (FeatureStore *store, const Dsvl2Picture *picture, const TilePlan *plan,
     GError **error);
 void feature_store_abort (FeatureStore *store);

@@ -3,7 +3,8 @@
  *
  * The worker's round: admit what is waiting, encode one batch of tiles of one picture, then one decoder
  * step: first the rows of requests that decode (one each), then prompts, as many rows as the chunk allows.
- * So a long prompt or a large picture delays the others' answers by one batch, not by its whole length.
+ * So a long prompt or a large picture delays the others' answers by one batch, not by its whole length. Where the
+ * back end does pictures beside steps, steps go on until the batch is done.
  * Who is admitted, seen and read first is one order (turns.h); who comes last in it makes room. */
 #include "scheduler.h"
 #include "step.h"
@@ -288,7 +289,8 @@ take_first (GPtrArray *list)
   return g_ptr_array_remove_index_fast (list, first);
 }
 
-static void
+/* One step of the decoder; false where nobody is ready for one. */
+static bool
 think (Scheduler *s)
 {
   int n_rows = 0, budget = s->prefill_chunk;
@@ -315,6 +317,7 @@ think (Scheduler *s)
   }
   if (n_rows > 0)
     step_run (s->step, take_token, s);
+  return n_rows > 0;
 }
 
 /* Waits for work, and puts what was submitted in line. True when it is time to stop. */
@@ -346,7 +349,8 @@ work (gpointer data)
     retire_cancelled (s, stopping);
     admit_waiting (s);
     see (s);
-    think (s);
+    if (!think (s))
+      s->ops->pictures_done (s->ops, true);
     const char *failure = s->ops->failure (s->ops);
     if (failure)
       retire_all (s, failure);

@@ -128,6 +128,9 @@ enum { OPS_MAX_EXPERTS = 4096, OPS_MAX_ROPE = 4096 };
 
 enum { OPS_MESSAGE = 256 };
 
+/* Steps of the decoder, and pictures that are encoded meanwhile. */
+typedef enum { LANE_STEPS, LANE_PICTURES } OpsLane;
+
 struct _Ops {
   const char *name; /* "cpu", "cuda" */
   /* What the table was filled with: "c", "avx2", "avx512", "avx512bf16", "sm_90", "sm_90+bf16", "sm_90+bf16+cudnn" … */
@@ -163,6 +166,14 @@ struct _Ops {
    * called. Steps are equal whose `wanted` and whose members of `rows` are: for these body must call the same ops
    * with the same arguments. Only what memory holds may differ. */
   void (*step) (Ops *k, const StepRows *rows, int wanted, void (*body) (void *data), void *data);
+
+  /* Says what the calls that follow are for, at first steps. A back end may do pictures beside steps: they begin
+   * behind all steps so far, but a step may read what pictures wrote only when pictures_done () was true. Scratch is
+   * not shared between the two. */
+  void (*lane) (Ops *k, OpsLane lane);
+
+  /* Has all been done that was called for pictures? With `wait` it waits for that, and is true. */
+  bool (*pictures_done) (Ops *k, bool wait);
 
   /* --- pictures -------------------------------------------------------------------------------- */
 

@@ -18,7 +18,7 @@ static const struct {
   size_t offset;
 } entries[] = {
   ENTRY (close), ENTRY (alloc), ENTRY (free), ENTRY (upload), ENTRY (download), ENTRY (place),
-  ENTRY (unplace), ENTRY (failure), ENTRY (step), ENTRY (frame_tiles), ENTRY (patchify), ENTRY (unfold),
+  ENTRY (unplace), ENTRY (failure), ENTRY (step), ENTRY (lane), ENTRY (pictures_done), ENTRY (frame_tiles), ENTRY (patchify), ENTRY (unfold),
   ENTRY (attend_tiles), ENTRY (gather_rows), ENTRY (add_rows), ENTRY (layer_norm), ENTRY (rms_norm),
   ENTRY (silu_mul), ENTRY (linear), ENTRY (linear_heads), ENTRY (rope), ENTRY (kv_write), ENTRY (attend),
   ENTRY (moe_route), ENTRY (moe_experts), ENTRY (argmax),

@@ -105,6 +105,18 @@ step (Ops *k, const StepRows *rows, int wanted, void (*body) (void *data), void 
   body (data);
 }
 
+/* An op is done when it returns. */
+static void
+lane (Ops *k, OpsLane which)
+{
+}
+
+static bool
+pictures_done (Ops *k, bool wait)
+{
+  return true;
+}
+
 static void
 cpu_close (Ops *k)
 {
@@ -130,6 +142,8 @@ cpu_open (const OpsOptions *options, char message[OPS_MESSAGE])
   k->isa = isa_names[isa];
   k->close = cpu_close;
   k->step = step;
+  k->lane = lane;
+  k->pictures_done = pictures_done;
   fill (k, isa);
   cpu (k)->pool = pool_new (threads);
   if (!cpu (k)->pool) {

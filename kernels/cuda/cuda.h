@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * The back end is a module that ops_open () loads, so that the library itself needs no CUDA. Every op
- * enqueues its kernels on one stream and returns; download() waits. C and C++ include this header. */
+ * enqueues its kernels on the stream of its lane and returns; download() waits. C and C++ include this header. */
 #ifndef DSVL2_CUDA_H
 #define DSVL2_CUDA_H
 
@@ -42,6 +42,13 @@ typedef struct {
 /* Attention inside tiles by cuDNN. */
 typedef struct _TilesDnn TilesDnn;
 
+/* Of each lane its own (lanes.c). */
+typedef struct {
+  cudaStream_t stream;
+  Staging staging;
+  Buffer rounded; /* an op's input in bf16 */
+} Lane;
+
 /* Kernels that were allowed more shared memory than a block has without asking; a device has few of them. */
 enum { MOST_ROOMY = 64 };
 
@@ -54,15 +61,19 @@ typedef struct {
   size_t most_shared; /* bytes of shared memory that a block may have */
   const void *roomy[MOST_ROOMY];
   int n_roomy;
+  OpsLane
+      lane; /* whose `stream`, `staging` and `rounded` these are; of the other they are in `other` */
   cudaStream_t stream;
   Staging staging;
+  Buffer rounded;
+  Lane other;
+  cudaEvent_t stepped, pictured; /* the ends of what the lanes were given last */
   Slab *slabs;
   Table *tables;
   Recording *recordings;   /* the latest used first */
   bool capturing;          /* what is enqueued becomes a graph: memory stays as it is */
   Buffer frame, host_taps; /* a frame's planes on the device; its filter's taps on the host */
   void *copy_peer;         /* cuMemcpyPeerAsync */
-  Buffer rounded;          /* an op's input in bf16 */
   TilesDnn *tiles_dnn;     /* NULL: our own kernel attends */
   char failure[OPS_MESSAGE];
 } Cuda;
@@ -78,7 +89,8 @@ cuda (Ops *k)
 /* Keeps the first failure as a sentence: `what` could not be done. True if there is none. */
 bool cuda_check (Cuda *c, cudaError_t error, const char *what);
 
-bool staging_open (Cuda *c);
+bool staging_open (Cuda *c, Staging *s);
+void staging_close (Staging *s);
 void cuda_fill_memory (Ops *k);
 void memory_close (Cuda *c);
 
@@ -105,6 +117,14 @@ bool allow_shared (Cuda *c, const void *kernel, const char *what);
 
 /* Gives up all graphs: memory that they name goes, or the back end. */
 void graphs_forget (Cuda *c);
+
+/* --- lanes.c ------------------------------------------------------------------------------------- */
+
+bool lanes_open (Cuda *c);
+void lanes_close (Cuda *c);
+
+/* Waits for both. */
+void lanes_finish (Cuda *c);
 
 /* --- context.c ----------------------------------------------------------------------------------- */
 
@@ -133,6 +153,7 @@ void cuda_fill_attention (Ops *k);
 void cuda_fill_experts (Ops *k);
 void cuda_fill_frames (Ops *k);
 void cuda_fill_graphs (Ops *k);
+void cuda_fill_lanes (Ops *k);
 void cuda_fill_linear (Ops *k);
 void cuda_fill_logits (Ops *k);
 void cuda_fill_norm (Ops *k);

@@ -40,10 +40,8 @@ use (Cuda *c)
 /* --- staging ------------------------------------------------------------------------------------- */
 
 bool
-staging_open (Cuda *c)
+staging_open (Cuda *c, Staging *s)
 {
-  Staging *s = &c->staging;
-
   if (!cuda_check (c, cudaMallocHost ((void **) &s->base, (size_t) STAGING_SLOTS * STAGING_BYTES),
           "get pinned memory"))
     return false;
@@ -54,7 +52,7 @@ staging_open (Cuda *c)
   return true;
 }
 
-static void
+void
 staging_close (Staging *s)
 {
   for (int i = 0; i < STAGING_SLOTS; i++)
@@ -177,7 +175,7 @@ release (Ops *k, void *memory)
 
   if (memory) {
     use (c); /* where that fails, what can be given back still is */
-    cuda_check (c, cudaStreamSynchronize (c->stream), "finish");
+    lanes_finish (c);
     graphs_forget (c); /* which may name it */
     cuda_check (c, cudaFree (memory), "free memory");
   }
@@ -307,6 +305,7 @@ table_on_device (Cuda *c, const void *host, size_t bytes)
   table->bytes = bytes;
   memcpy (table->host, host, bytes);
   upload (&c->ops, table->device, host, bytes);
+  cuda_check (c, cudaStreamSynchronize (c->stream), "finish"); /* either lane may read it */
   table->next = c->tables;
   c->tables = table;
   return table->device;
@@ -344,6 +343,6 @@ memory_close (Cuda *c)
   }
   release (&c->ops, c->frame.data);
   release (&c->ops, c->rounded.data);
+  release (&c->ops, c->other.rounded.data);
   free (c->host_taps.data);
-  staging_close (&c->staging);
 }

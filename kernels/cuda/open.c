@@ -103,15 +103,13 @@ cuda_close (Ops *k)
   Cuda *c = cuda (k);
 
   cudaSetDevice (c->device);
-  if (c->stream)
-    cudaStreamSynchronize (c->stream);
+  lanes_finish (c);
   graphs_forget (c);
 #if defined HAVE_CUDNN
   tiles_dnn_close (c);
 #endif
   memory_close (c);
-  if (c->stream)
-    cudaStreamDestroy (c->stream);
+  lanes_close (c);
   free (c);
 }
 
@@ -123,6 +121,7 @@ fill (Ops *k)
   cuda_fill_experts (k);
   cuda_fill_frames (k);
   cuda_fill_graphs (k);
+  cuda_fill_lanes (k);
   cuda_fill_linear (k);
   cuda_fill_logits (k);
   cuda_fill_norm (k);
@@ -167,9 +166,7 @@ dsvl2_cuda_open (const OpsOptions *options, char message[OPS_MESSAGE])
   fill (&c->ops);
   if (!check_device (c, options->bf16, message))
     goto fail;
-  if (!cuda_check (c, cudaStreamCreateWithFlags (&c->stream, cudaStreamNonBlocking),
-          "create a stream") ||
-      !context_open (c) || !staging_open (c)) {
+  if (!lanes_open (c) || !context_open (c)) {
     memcpy (message, c->failure, OPS_MESSAGE);
     goto fail;
   }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""dsvl2: steps that come again are replayed as CUDA graphs, and nobody can tell but by the launches
+"""dsvl2: steps that come again are replayed as CUDA graphs, beside pictures, and nobody can tell but by the launches
 SPDX-License-Identifier: LGPL-2.1-or-later
 
 usage: graphs.py RUN REPLAYS BATCHES MODEL…     TAP on stdout; RUN sets up the stand-in and runs a command
@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 
-LEAK = 97
+FAULT, LEAK = 98, 97
 KERNELS = 9   # of a step of REPLAYS
 
 # Scenario: steps, captures, launches of graphs
@@ -48,7 +48,7 @@ def run_once(command, **environment):
                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=900)
         try:
             with open(counters.name, encoding='utf-8') as f:
-                return r.returncode, r.stdout, json.load(f)
+                return r.returncode, r.stdout + (r.stderr if r.returncode == FAULT else ''), json.load(f)
         except ValueError:
             return r.returncode, r.stdout + r.stderr, None
 
@@ -104,6 +104,17 @@ def check_engine(tap, run, batches, model):
              f'{name}: {graphs["kernels"]} kernels in {graphs["launches"]} launches of graphs, {launched} launches beside them instead of {was}')
 
 
+def check_lanes(tap, run, batches, model):
+    """Pictures are encoded while others decode; what steps and pictures wait for of each other is needed."""
+    status, said, counters = run_once([run, batches, 'cuda', model])
+    asked = counters['calls'].get('cudaEventQuery', 0) if counters else 0
+    tap.tell(status == 0 and asked > 20, f'two pictures: asked {asked} times, a step after each, until both were done')
+    for wait in ('cudaStreamWaitEvent', 'cudaEventQuery'):
+        status, said, _ = run_once([run, batches, 'cuda', model], STANDIN_DROP_WAIT=wait)
+        why = re.search('stand-in: ([^\n]*)', said)
+        tap.tell(status == FAULT, f'without {wait}: {why[1] if why else said.strip()}')
+
+
 def main():
     run, replays, batches, *models = sys.argv[1:]
     tap = Tap()
@@ -113,6 +124,7 @@ def main():
         check_failure(tap, [run, replays], call)
     for model in models:
         check_engine(tap, run, batches, model)
+    check_lanes(tap, run, batches, models[0])
     print(f'1..{tap.n}')
     return tap.failed > 0
 

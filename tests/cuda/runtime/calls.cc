@@ -65,6 +65,14 @@ is_chosen (const char *name)
   return yes;
 }
 
+bool
+is_dropped_wait (const char *name)
+{
+  static const char *const dropped = getenv ("STANDIN_DROP_WAIT");
+
+  return dropped && strcmp (dropped, name) == 0;
+}
+
 Call::Call (const char *name) : lock (the_lock ())
 {
   static const bool trace = setting ("STANDIN_TRACE", 0);

@@ -10,6 +10,7 @@
  *   STANDIN_TRACE=1       a line on stderr for each call and launch
  *   STANDIN_COUNTERS      a file for counters, as JSON
  *   STANDIN_FAIL          NAME:n, the n-th call (from 1) of a function fails, NAME:* each; or n, the n-th of all
+ *   STANDIN_DROP_WAIT     NAME, of the functions that wait for an event: it waits for nothing and says that all is done
  *   STANDIN_DROP_BARRIER  FILE:LINE, a __syncthreads or __syncwarp that does nothing
  */
 #ifndef STANDIN_H
@@ -40,6 +41,9 @@ public:
 private:
   std::lock_guard<std::recursive_mutex> lock;
 };
+
+/* Was the function chosen to wait for nothing? */
+bool is_dropped_wait (const char *name);
 
 /* Keeps an error for cudaGetLastError, writes why to stderr if there is a reason, and gives it back. */
 cudaError_t fail (cudaError_t error, const char *format = nullptr, ...)

@@ -385,7 +385,7 @@ cudaStreamWaitEvent (cudaStream_t stream, cudaEvent_t handle, unsigned)
     return fail (cudaErrorStreamCaptureIsolation,
         "a captured stream waits for an event from outside the capture");
   }
-  if (e->recorded && e->stream && e->stream != s)
+  if (e->recorded && e->stream && e->stream != s && !is_dropped_wait ("cudaStreamWaitEvent"))
     push (s, { nullptr, e->stream, e->n });
   return cudaSuccess;
 }
@@ -400,7 +400,7 @@ cudaEventSynchronize (cudaEvent_t handle)
     return fail (cudaErrorUnknown);
   if (cudaError_t error = refuse_for_event (e, "cudaEventSynchronize"))
     return error;
-  if (e->stream) {
+  if (e->stream && !is_dropped_wait ("cudaEventSynchronize")) {
     DeviceMode device;
     run_until (e->stream, e->n);
   }
@@ -417,7 +417,7 @@ cudaEventQuery (cudaEvent_t handle)
     return fail (cudaErrorUnknown);
   if (cudaError_t error = refuse_for_event (e, "cudaEventQuery"))
     return error;
-  if (!e->stream || e->stream->done >= e->n)
+  if (!e->stream || e->stream->done >= e->n || is_dropped_wait ("cudaEventQuery"))
     return cudaSuccess;
   DeviceMode device;
   run_until (e->stream, e->stream->done + 1);
