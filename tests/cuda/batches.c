@@ -1,11 +1,12 @@
 /* dsvl2: an engine whose requests begin and end while others decode
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * usage: batches DEVICE MODEL     a line for each request: its tokens and the bits of their logarithmic probabilities.
+ * usage: batches DEVICE MODEL     a line for each request but one, which is cancelled: its tokens and the bits of their
+ * logarithmic probabilities.
  * Exit status 1 with one sentence where a request fails. */
 #include "dsvl2.h"
 
-enum { SIDE = 56, REQUESTS = 7, TOGETHER = 4, FIRST_STANDS_AT = 3 };
+enum { SIDE = 56, REQUESTS = 8, CANCELLED = 1, TOGETHER = 4, FIRST_STANDS_AT = 3 };
 
 /* Where the first request waits, in the middle of its answer, until all have been submitted. */
 static struct {
@@ -105,8 +106,11 @@ main (int argc, char **argv)
   gate.open = TRUE;
   g_cond_broadcast (&gate.changed);
   g_mutex_unlock (&gate.lock);
+  if (good)
+    dsvl2_request_cancel (request[CANCELLED]);
   for (int i = 0; i < REQUESTS && request[i]; i++) {
-    good = tell (request[i], i) && good;
+    if (i != CANCELLED)
+      good = tell (request[i], i) && good;
     dsvl2_request_unref (request[i]);
   }
   if (error)

@@ -130,11 +130,15 @@ run_step (Step *s)
 
   if (s->missing)
     return 0;
+  k->lane (k, LANE_PICTURES);
   k->frame_tiles (k, tiles, &frame, &canvas, frame_scratch);
   k->attend_tiles (k, seen, qkv, 2, T, H, D / H);
+  k->lane (k, LANE_STEPS);
   for (int i = 0; i < REPEATS; i++)
     k->step (k, &rows, T, run_layer,
         &(Layer){ k, x, y, pool, in, chosen, &s->weight[0], &experts, &rows, splits, scratch });
+  if (!k->pictures_done (k, false))
+    k->pictures_done (k, true);
   k->download (k, pixels, tiles, sizeof pixels);
   k->download (k, attended, seen, sizeof attended);
   k->download (k, out, y, sizeof out);
