@@ -6,7 +6,7 @@
  * Exit status 1 with one sentence where a request fails. */
 #include "dsvl2.h"
 
-enum { SIDE = 56, REQUESTS = 8, CANCELLED = 1, TOGETHER = 4, FIRST_STANDS_AT = 3 };
+enum { SIDE = 56, REQUESTS = 8, CANCELLED = 3, TOGETHER = 4, FIRST_STANDS_AT = 3 };
 
 /* Where the first request waits, in the middle of its answer, until all have been submitted. */
 static struct {
@@ -44,7 +44,7 @@ static Dsvl2Request *
 ask (Dsvl2Engine *engine, int n, int *heard, GError **error)
 {
   g_autofree char *text =
-      g_strdup_printf ("%sWhat is the capital of %c?", n % 3 == 1 ? "<image>\n" : "", 'A' + n);
+      g_strdup_printf ("%sWhat is the capital of %c?", n % 3 == 0 ? "<image>\n" : "", 'A' + n);
   const Dsvl2Message message = { DSVL2_ROLE_USER, text };
   g_autoptr (Dsvl2Picture) picture = stripes (n);
 
@@ -52,7 +52,7 @@ ask (Dsvl2Engine *engine, int n, int *heard, GError **error)
       &(Dsvl2Ask){ .messages = &message,
           .n_messages = 1,
           .pictures = &picture,
-          .n_pictures = n % 3 == 1,
+          .n_pictures = n % 3 == 0,
           .cropping = DSVL2_CROPPING_OFF,
           .sampling = { .max_new_tokens = n == 0 ? 24 : 4 + 3 * n,
               .temperature = n == 2 ? 0.8f : 0,

@@ -1,4 +1,4 @@
-/* dsvl2: steps through Ops.step () and beside it, bit by bit
+/* dsvl2: steps through Ops.step () and beside it, and beside pictures, bit by bit
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * usage: replays DEVICE SCENARIO     prints one line: "same: N steps", "step N differs: …", or "failed: SENTENCE". Exit
@@ -160,6 +160,7 @@ static const struct {
   { "free", { 2, 2, 2, DROP_MEMORY, 2, 2, 2 }, false, false },
   { "rude", { 2, 2, 2, 2 }, false, true },
   { "many", { 0 }, false, false },
+  { "pictures", { 0 }, false, false },
 };
 
 /* More kinds of steps than are kept, each three times, then the first again. */
@@ -175,6 +176,45 @@ many (Test *t)
   return agrees (t, 1, 40) ? n + 1 : n;
 }
 
+/* What pictures become, x · w, is read by a step, and again by one that is still in hand when the next picture is
+ * begun, which overwrites it: each gets what it would get in one lane. */
+static int
+beside_pictures (Test *t)
+{
+  enum { ROUNDS = 4 };
+  Ops *k = t->k;
+  float host[MOST * D], alone[MOST * D], beside[2][MOST * D];
+  int agreed = 0;
+
+  for (int round = 0; round < ROUNDS; round++) {
+    for (int i = 0; i < MOST * D; i++)
+      host[i] = (float) (random_below (t, 2001) - 1000) / 1000;
+    k->upload (k, t->x, host, sizeof host);
+    k->linear (k, t->q, t->x, &t->weight, NULL, MOST, 0);
+    k->linear (k, t->attended, t->q, &t->weight, NULL, MOST, 0);
+    k->download (k, alone, t->attended, sizeof alone);
+
+    for (int picture = 0; picture < 2; picture++) { /* the second one is all zeros */
+      k->upload (k, t->x, host, sizeof host);
+      k->lane (k, LANE_PICTURES);
+      k->linear (k, t->q, t->x, &t->weight, NULL, MOST, 0);
+      k->lane (k, LANE_STEPS);
+      if (!k->pictures_done (k, false))
+        k->pictures_done (k, true);
+      if (picture == 1)
+        k->download (k, beside[1], t->attended, sizeof beside[1]);
+      k->linear (k, t->attended, t->q, &t->weight, NULL, MOST, 0);
+      if (picture == 0 && round % 2 == 0)
+        k->download (k, beside[0], t->attended, sizeof beside[0]);
+      memset (host, 0, sizeof host);
+    }
+    if (memcmp (alone, beside[1], sizeof alone) == 0 &&
+        (round % 2 == 1 || memcmp (alone, beside[0], sizeof alone) == 0))
+      agreed++;
+  }
+  return agreed == ROUNDS ? ROUNDS : 0;
+}
+
 /* How many steps agreed before one that did not; *n: how many there were. */
 static int
 run_scenario (Test *t, const char *name, int *n)
@@ -185,6 +225,10 @@ run_scenario (Test *t, const char *name, int *n)
 
     if (strcmp (scenarios[s].name, name) != 0)
       continue;
+    if (strcmp (name, "pictures") == 0) {
+      *n = 4;
+      return beside_pictures (t);
+    }
     if (T[0] == 0) {
       *n = 72 * 3 + 1;
       return many (t);
