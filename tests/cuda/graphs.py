@@ -112,7 +112,7 @@ def check_lanes(tap, run, replays, batches, model):
     status, said, _ = run_once([run, batches, 'cuda', model], STANDIN_DROP_WAIT='cudaEventQuery')
     why = re.search('stand-in: ([^\n]*)', said)
     tap.tell(status == FAULT, f'without cudaEventQuery: {why[1] if why else said.strip()}')
-    for wait, expected in (('none', 'same: 4 steps'), ('cudaStreamWaitEvent', 'step 0 differs: .*')):
+    for wait, expected in (('none', 'same: 4 steps'), ('cudaStreamWaitEvent', 'step 0 differs: .*'), ('cudaEventQuery', 'step 0 differs: .*')):
         status, said, _ = run_once([run, replays, 'cuda', 'pictures'], STANDIN_DROP_WAIT=wait)
         tap.tell(status == 0 and re.fullmatch(expected, said.strip()), f'pictures beside steps, without {wait}: {said.strip()}')
 
