@@ -24,6 +24,7 @@ struct _TilesDnn {
   Dnn dnn;
   TilesPlan *plans;
   Buffer out, workspace;
+  cudaStream_t stream; /* that cuDNN was told to use */
   void (*own) (Ops *k, float *out, const float *qkv, int N, int P, int H, int d);
 };
 
@@ -49,6 +50,18 @@ plan_for (TilesDnn *t, int N, int P, int H, int d)
   return plan->works ? plan : NULL;
 }
 
+/* cuDNN works where it was told to last. */
+static bool
+use_stream (TilesDnn *t, cudaStream_t stream)
+{
+  if (t->stream == stream)
+    return true;
+  if (!dnn_check (&t->dnn, t->dnn.cudnnSetStream (t->dnn.handle, stream), "use our stream"))
+    return false;
+  t->stream = stream;
+  return true;
+}
+
 /* One execution of a plan, on bf16. */
 static void
 run_plan (Cuda *c, TilesPlan *plan, char *out, char *qkv, float scale)
@@ -63,7 +76,7 @@ run_plan (Cuda *c, TilesPlan *plan, char *out, char *qkv, float scale)
     return;
   }
   dnn_forget (&t->dnn); /* why another plan could not be made */
-  if (!dnn_execute (&plan->graph, data, workspace))
+  if (!use_stream (t, c->stream) || !dnn_execute (&plan->graph, data, workspace))
     memcpy (c->failure, t->dnn.message, OPS_MESSAGE);
 }
 
@@ -102,10 +115,12 @@ attend_tiles (Ops *k, float *out, const float *qkv, int N, int P, int H, int d)
 /* --- opening ------------------------------------------------------------------------------------- */
 
 static bool
-open_handle (Cuda *c, Dnn *d)
+open_handle (Cuda *c, TilesDnn *t)
 {
+  Dnn *d = &t->dnn;
+
   return dnn_load (d) && dnn_check (d, d->cudnnCreate (&d->handle), "be opened") &&
-         dnn_check (d, d->cudnnSetStream (d->handle, c->stream), "use our stream");
+         use_stream (t, c->stream);
 }
 
 /* Does cuDNN do it for the tiles that are to come? */
@@ -114,8 +129,7 @@ does_tiles (Cuda *c, const OpsOptions *o)
 {
   TilesDnn *t = c->tiles_dnn;
 
-  return open_handle (c, &t->dnn) &&
-         (o->tile.P == 0 || plan_for (t, 1, o->tile.P, o->tile.H, o->tile.d));
+  return open_handle (c, t) && (o->tile.P == 0 || plan_for (t, 1, o->tile.P, o->tile.H, o->tile.d));
 }
 
 /* Takes attend_tiles over, or says in message why not. */
