@@ -114,7 +114,7 @@ def check_lanes(tap, run, replays, batches, model):
     tap.tell(status == FAULT, f'without cudaEventQuery: {why[1] if why else said.strip()}')
     for wait, expected in (('none', 'same: 4 steps'), ('cudaStreamWaitEvent', 'step 0 differs: .*'), ('cudaEventQuery', 'step 0 differs: .*')):
         status, said, _ = run_once([run, replays, 'cuda', 'pictures'], STANDIN_DROP_WAIT=wait)
-        tap.tell(status == 0 and re.fullmatch(expected, said.strip()), f'pictures beside steps, without {wait}: {said.strip()}')
+        tap.tell(status == 0 and re.fullmatch(expected, said.strip()), f'pictures beside steps, {wait} left out: {said.strip()}')
 
 
 def main():
