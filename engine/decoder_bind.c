@@ -7,15 +7,18 @@
 #define LAYER "language.model.layers.%d."
 #define ATTENTION LAYER "self_attn."
 
+/* A matrix that may be quantised. */
+#define bind_linear(b, w, ...) bind_quantised (b, w, &(b)->choice->linear, __VA_ARGS__)
+
 static void
 bind_mha (Decoder *d, Mha *a, int l, Binder *b)
 {
   const int q = d->H * d->attention.dk, kv = d->k_width;
 
-  bind_matrix (b, &a->q, q, d->D, ATTENTION "q_proj.weight", l);
-  bind_matrix (b, &a->k, kv, d->D, ATTENTION "k_proj.weight", l);
-  bind_matrix (b, &a->v, kv, d->D, ATTENTION "v_proj.weight", l);
-  bind_matrix (b, &a->o, d->D, q, ATTENTION "o_proj.weight", l);
+  bind_linear (b, &a->q, q, d->D, ATTENTION "q_proj.weight", l);
+  bind_linear (b, &a->k, kv, d->D, ATTENTION "k_proj.weight", l);
+  bind_linear (b, &a->v, kv, d->D, ATTENTION "v_proj.weight", l);
+  bind_linear (b, &a->o, d->D, q, ATTENTION "o_proj.weight", l);
   bind_optional_vector (b, &a->q_bias, q, ATTENTION "q_proj.bias", l);
   bind_optional_vector (b, &a->k_bias, kv, ATTENTION "k_proj.bias", l);
   bind_optional_vector (b, &a->v_bias, kv, ATTENTION "v_proj.bias", l);
@@ -54,28 +57,28 @@ bind_mla (Decoder *d, Mla *a, int l, Binder *b)
   const int q = d->H * (d->nope + d->rope), q_rank = d->config->q_lora_rank, latent = d->R + d->rope;
 
   if (q_rank > 0) {
-    bind_matrix (b, &a->q_a, q_rank, d->D, ATTENTION "q_a_proj.weight", l);
+    bind_linear (b, &a->q_a, q_rank, d->D, ATTENTION "q_a_proj.weight", l);
     bind_optional_vector (b, &a->q_a_bias, q_rank, ATTENTION "q_a_proj.bias", l);
     bind_vector (b, &a->q_a_norm, q_rank, ATTENTION "q_a_layernorm.weight", l);
-    bind_matrix (b, &a->q_b, q, q_rank, ATTENTION "q_b_proj.weight", l);
+    bind_linear (b, &a->q_b, q, q_rank, ATTENTION "q_b_proj.weight", l);
   } else {
-    bind_matrix (b, &a->q, q, d->D, ATTENTION "q_proj.weight", l);
+    bind_linear (b, &a->q, q, d->D, ATTENTION "q_proj.weight", l);
     bind_optional_vector (b, &a->q_bias, q, ATTENTION "q_proj.bias", l);
   }
-  bind_matrix (b, &a->kv_a, latent, d->D, ATTENTION "kv_a_proj_with_mqa.weight", l);
+  bind_linear (b, &a->kv_a, latent, d->D, ATTENTION "kv_a_proj_with_mqa.weight", l);
   bind_optional_vector (b, &a->kv_a_bias, latent, ATTENTION "kv_a_proj_with_mqa.bias", l);
   bind_vector (b, &a->kv_a_norm, d->R, ATTENTION "kv_a_layernorm.weight", l);
   absorb_kv_b (d, a, l, b);
-  bind_matrix (b, &a->o, d->D, d->H * d->v_dim, ATTENTION "o_proj.weight", l);
+  bind_linear (b, &a->o, d->D, d->H * d->v_dim, ATTENTION "o_proj.weight", l);
   bind_optional_vector (b, &a->o_bias, d->D, ATTENTION "o_proj.bias", l);
 }
 
 static void
 bind_mlp (Decoder *d, Mlp *m, int F, const char *prefix, Binder *b)
 {
-  bind_matrix (b, &m->gate, F, d->D, "%sgate_proj.weight", prefix);
-  bind_matrix (b, &m->up, F, d->D, "%sup_proj.weight", prefix);
-  bind_matrix (b, &m->down, d->D, F, "%sdown_proj.weight", prefix);
+  bind_linear (b, &m->gate, F, d->D, "%sgate_proj.weight", prefix);
+  bind_linear (b, &m->up, F, d->D, "%sup_proj.weight", prefix);
+  bind_linear (b, &m->down, d->D, F, "%sdown_proj.weight", prefix);
 }
 
 static void
@@ -90,9 +93,9 @@ bind_experts (Decoder *d, DecoderLayer *layer, int l, Binder *b)
   if (c->route.method == ROUTE_NOAUX_TC)
     bind_vector (b, &layer->router_bias, E, LAYER "mlp.gate.e_score_correction_bias", l);
   for (int e = 0; e < E; e++) {
-    bind_matrix (b, &w[e], F, d->D, LAYER "mlp.experts.%d.gate_proj.weight", l, e);
-    bind_matrix (b, &w[E + e], F, d->D, LAYER "mlp.experts.%d.up_proj.weight", l, e);
-    bind_matrix (b, &w[2 * E + e], d->D, F, LAYER "mlp.experts.%d.down_proj.weight", l, e);
+    bind_linear (b, &w[e], F, d->D, LAYER "mlp.experts.%d.gate_proj.weight", l, e);
+    bind_linear (b, &w[E + e], F, d->D, LAYER "mlp.experts.%d.up_proj.weight", l, e);
+    bind_linear (b, &w[2 * E + e], d->D, F, LAYER "mlp.experts.%d.down_proj.weight", l, e);
   }
 }
 
@@ -189,7 +192,7 @@ decoder_bind (Decoder *d, const LanguageConfig *config, Binder *b)
   for (int l = 0; l < d->n_layers; l++)
     bind_layer (d, l, b);
   bind_vector (b, &d->norm, d->D, "language.model.norm.weight");
-  bind_matrix (b, &d->lm_head, d->V, d->D, "%s",
+  bind_quantised (b, &d->lm_head, &b->choice->lm_head, d->V, d->D, "%s",
       config->tie_word_embeddings ? "language.model.embed_tokens.weight" : "language.lm_head.weight");
 }
 

@@ -131,6 +131,10 @@ typedef struct {
   /* CUDA with bf16: whose attention looks at pictures: "own", "cudnn" (an error where cuDNN cannot), or "auto"
    * (default): cuDNN's where it can, else our own, and the note says why. */
   const char *vision_attention;
+  /* Of the decoder's matrices: "as-stored", "int8" or "int4", which are made of them when the engine opens and
+   * are its own: a half or a quarter of the bytes that a token reads, other answers now and then; "auto"
+   * (default): as stored where the device's memory holds that, else int8, else int4. */
+  const char *weights;
   int prefill_chunk; /* rows of a prompt in one step; default 512 */
   int max_sequences; /* requests decoded together; default 16 */
   guint64 kv_bytes;  /* memory of the KV cache, committed as it fills; default: one context, or a tenth
@@ -146,7 +150,7 @@ DSVL2_API Dsvl2Engine *dsvl2_engine_ref (Dsvl2Engine *engine);
  * callback. */
 DSVL2_API void dsvl2_engine_unref (Dsvl2Engine *engine);
 DSVL2_API Dsvl2Model *dsvl2_engine_get_model (Dsvl2Engine *engine);
-/* "cpu/avx512": back end and instructions */
+/* "cpu/avx512", "cpu/avx512, int8": back end, instructions, weights that are not as stored */
 DSVL2_API const char *dsvl2_engine_get_description (Dsvl2Engine *engine);
 /* One sentence: why the device "auto" is not a faster one than it is; NULL where there is nothing to say. */
 DSVL2_API const char *dsvl2_engine_get_note (Dsvl2Engine *engine);

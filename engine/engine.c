@@ -25,6 +25,52 @@ default_kv_bytes (const Decoder *d, guint64 weight_bytes, int context)
   return MAX (one, MAX (weight_bytes / 10, many));
 }
 
+/* The first choice of weights to try, and the last. False with an error for a name that is unknown, or not the
+ * device's. */
+static bool
+choose_weights (const char *name, const Ops *ops, const WeightChoice **first, const WeightChoice **last,
+    GError **error)
+{
+  const bool any = name == NULL || g_str_equal (name, "auto");
+
+  *first = any ? weight_choices : weight_choice_find (name);
+  if (*first == NULL) {
+    g_set_error (error, DSVL2_ERROR, DSVL2_ERROR_OPTION,
+        "weights is \"%s\", but can be auto, as-stored, int8 or int4", name);
+    return false;
+  }
+  if ((*first)->quantised && !ops->quantised) {
+    g_set_error (error, DSVL2_ERROR, DSVL2_ERROR_DEVICE,
+        "weights is \"%s\", but device %s runs them as-stored only", name, ops->name);
+    return false;
+  }
+  for (*last = *first; any && ops->quantised && (*last)[1].name; (*last)++) {
+  }
+  return true;
+}
+
+/* Binds the network with the first choice of weights that the device's memory holds. */
+static bool
+bind_weights (Dsvl2Engine *engine, const Dsvl2EngineOptions *o, const WeightChoice **choice,
+    GError **error)
+{
+  const WeightChoice *last;
+
+  if (!choose_weights (o->weights, engine->ops, choice, &last, error))
+    return false;
+  for (;; (*choice)++) {
+    g_autoptr (GError) e = NULL;
+
+    if (network_bind (&engine->network, engine->model, engine->ops, *choice, o->threads, &e))
+      return true;
+    if (!g_error_matches (e, DSVL2_ERROR, DSVL2_ERROR_MEMORY) || *choice == last) {
+      g_propagate_error (error, g_steal_pointer (&e));
+      return false;
+    }
+    network_clear (&engine->network);
+  }
+}
+
 static bool
 check_options (const Dsvl2EngineOptions *o, GError **error)
 {
@@ -76,6 +122,7 @@ dsvl2_engine_open (Dsvl2Model *model, const Dsvl2EngineOptions *options, GError 
     .tile = { side * side, vision->heads, vision->width / vision->heads },
   };
   const int context = model->config.language.max_position_embeddings;
+  const WeightChoice *weights;
   char message[OPS_MESSAGE];
 
   if (!check_options (&o, error))
@@ -88,7 +135,7 @@ dsvl2_engine_open (Dsvl2Model *model, const Dsvl2EngineOptions *options, GError 
     g_set_error_literal (error, DSVL2_ERROR, DSVL2_ERROR_DEVICE, message);
     return NULL;
   }
-  if (!network_bind (&engine->network, model, engine->ops, error))
+  if (!bind_weights (engine, &o, &weights, error))
     return NULL;
   engine->scheduler = scheduler_new (model, &engine->network, engine->ops,
       o.prefill_chunk ? o.prefill_chunk : DEFAULT_CHUNK,
@@ -99,7 +146,8 @@ dsvl2_engine_open (Dsvl2Model *model, const Dsvl2EngineOptions *options, GError 
       error);
   if (engine->scheduler == NULL)
     return NULL;
-  engine->description = g_strdup_printf ("%s/%s", engine->ops->name, engine->ops->isa);
+  engine->description = g_strdup_printf ("%s/%s%s%s", engine->ops->name, engine->ops->isa,
+      weights->quantised ? ", " : "", weights->quantised ? weights->name : "");
   return g_steal_pointer (&engine);
 }
 

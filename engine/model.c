@@ -129,14 +129,20 @@ dsvl2_model_get_context_length (Dsvl2Model *model)
 }
 
 bool
-network_bind (Network *network, Dsvl2Model *model, Ops *ops, GError **error)
+network_bind (Network *network, Dsvl2Model *model, Ops *ops, const WeightChoice *choice, int threads,
+    GError **error)
 {
+  g_autoptr (Quantiser) quantiser = choice->quantised ? quantiser_new (threads) : NULL;
   const Config *c = &model->config;
   const int D = c->language.hidden_size;
   const float *newline = NULL, *separator = NULL;
 
   *network = (Network){ .store = weight_store_new (ops) };
-  Binder b = { .tensors = model->tensors, .ops = ops, .store = network->store };
+  Binder b = { .tensors = model->tensors,
+    .ops = ops,
+    .store = network->store,
+    .choice = choice,
+    .quantiser = quantiser };
   vision_bind (&network->vision, &c->vision, &b);
   projector_bind (&network->projector, &c->projector, network->vision.side, &b);
   bind_vector (&b, &newline, D, "image_newline");

@@ -27,9 +27,11 @@ typedef struct {
   Decoder decoder;
 } Network;
 
-/* network_bind: every tensor that the configuration asks for, checked and placed.
+/* network_bind: every tensor that the configuration asks for, checked and placed; the decoder's matrices as
+ * `choice` says, quantised with so many threads (0: one for each processor).
  * Errors: FILE, MEMORY. Clear with network_clear () either way. */
-bool network_bind (Network *network, Dsvl2Model *model, Ops *ops, GError **error);
+bool network_bind (Network *network, Dsvl2Model *model, Ops *ops, const WeightChoice *choice,
+    int threads, GError **error);
 void network_clear (Network *network);
 
 #endif

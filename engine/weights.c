@@ -60,7 +60,19 @@ place (Binder *b, Weight *w)
     g_ptr_array_add (b->store->placed, w);
   else
     g_set_error (&b->error, DSVL2_ERROR, DSVL2_ERROR_MEMORY,
-        "The model's weights do not fit into the memory of device %s", b->ops->name);
+        "The model's weights (%s) do not fit into the memory of device %s", b->choice->name,
+        b->ops->name);
+}
+
+/* Places what is in the host memory that bind_host () gave last, and frees that if the device has a copy. */
+static void
+place_host (Binder *b, Weight *w)
+{
+  const void *memory = w->data;
+
+  place (b, w);
+  if (w->data != memory)
+    g_ptr_array_remove_fast (b->store->host, (gpointer) memory);
 }
 
 WeightType
@@ -71,6 +83,12 @@ tensor_weight_type (const Tensor *tensor)
   };
 
   return types[tensor->type];
+}
+
+static Weight
+tensor_weight (const Tensor *tensor, int O, int I)
+{
+  return (Weight){ .data = tensor->data, .type = tensor_weight_type (tensor), .O = O, .I = I };
 }
 
 static const Tensor *
@@ -111,8 +129,29 @@ bind_matrix (Binder *b, Weight *w, int O, int I, const char *format, ...)
   const Tensor *tensor = bind_tensor_named (b, O, I, name);
   if (tensor == NULL)
     return;
-  *w = (Weight){ .data = tensor->data, .type = tensor_weight_type (tensor), .O = O, .I = I };
+  *w = tensor_weight (tensor, O, I);
   place (b, w);
+}
+
+void
+bind_quantised (Binder *b, Weight *w, const WeightType *type, int O, int I, const char *format, ...)
+{
+  va_list args;
+
+  va_start (args, format);
+  g_autofree char *name = g_strdup_vprintf (format, args);
+  va_end (args);
+  if (!b->choice->quantised) {
+    bind_matrix (b, w, O, I, "%s", name);
+    return;
+  }
+  const Tensor *tensor = bind_tensor_named (b, O, I, name);
+  void *memory = tensor ? bind_host (b, w, *type, O, I) : NULL;
+  if (memory == NULL)
+    return;
+  const Weight stored = tensor_weight (tensor, O, I);
+  quantiser_run (b->quantiser, memory, &stored, *type);
+  place_host (b, w);
 }
 
 void *
@@ -156,7 +195,7 @@ bind_vector_named (Binder *b, const float **v, int n, const char *name)
 
   if (memory == NULL)
     return;
-  const Weight elements = { .data = tensor->data, .type = tensor_weight_type (tensor), .O = 1, .I = n };
+  const Weight elements = tensor_weight (tensor, 1, n);
   g_autofree float *host = g_new (float, n);
   for (int i = 0; i < n; i++)
     host[i] = weight_at (&elements, 0, i);
@@ -192,5 +231,5 @@ void
 bind_computed (Binder *b, Weight *w)
 {
   if (b->error == NULL)
-    place (b, w);
+    place_host (b, w);
 }

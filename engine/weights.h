@@ -8,13 +8,14 @@
 
 #include "dsvl2.h"
 #include "kernels/backend.h"
+#include "quantise.h"
 #include "safetensors.h"
 
 /* What a network keeps on a device, freed together. */
 typedef struct {
   Ops *ops;
   GPtrArray *memory; /* of ops->alloc */
-  GPtrArray *host;   /* of g_malloc, which computed weights are placed from */
+  GPtrArray *host;   /* of g_malloc, which computed and quantised weights are placed from */
   GPtrArray *placed; /* Weight*, of ops->place */
 } WeightStore;
 
@@ -22,6 +23,8 @@ typedef struct {
   const Safetensors *tensors;
   Ops *ops;
   WeightStore *store;
+  const WeightChoice *choice;
+  Quantiser *quantiser; /* where the choice is a quantised one */
   GError *error;
 } Binder;
 
@@ -32,6 +35,10 @@ void weight_store_free (WeightStore *store);
 const Tensor *bind_tensor (Binder *b, int O, int I, const char *format, ...) G_GNUC_PRINTF (4, 5);
 /* The same tensor in place as a weight. `w` must stay where it is. */
 void bind_matrix (Binder *b, Weight *w, int O, int I, const char *format, ...) G_GNUC_PRINTF (5, 6);
+/* The same of one of the decoder's matrices, quantised to what the binder's choice says: `type` points into
+ * that. */
+void bind_quantised (Binder *b, Weight *w, const WeightType *type, int O, int I, const char *format,
+    ...) G_GNUC_PRINTF (6, 7);
 /* The tensor of n elements as float32. */
 void bind_vector (Binder *b, const float **v, int n, const char *format, ...) G_GNUC_PRINTF (4, 5);
 /* Likewise, but NULL where the checkpoint has none. */

@@ -23,11 +23,11 @@ static char **
 list_options (const Dsvl2EngineOptions *o)
 {
   g_autofree char *text =
-      g_strdup_printf ("device=%s\nisa=%s\nthreads=%d\nbf16=%s\nvision-attention=%s\n"
+      g_strdup_printf ("device=%s\nisa=%s\nthreads=%d\nbf16=%s\nvision-attention=%s\nweights=%s\n"
                        "prefill-chunk=%d\nmax-sequences=%d\nkv-cache-size=%" G_GUINT64_FORMAT,
           o->device != NULL ? o->device : "auto", o->isa != NULL ? o->isa : "", o->threads,
           o->bf16 ? "true" : "false", o->vision_attention != NULL ? o->vision_attention : "auto",
-          o->prefill_chunk, o->max_sequences, o->kv_bytes);
+          o->weights != NULL ? o->weights : "auto", o->prefill_chunk, o->max_sequences, o->kv_bytes);
 
   return g_strsplit (text, "\n", -1);
 }

@@ -548,6 +548,7 @@ gst_dsvl2_infer_start (GstBaseTransform *trans)
           .threads = s.threads,
           .bf16 = s.bf16,
           .vision_attention = s.vision_attention,
+          .weights = infer_settings_weights (&s),
           .prefill_chunk = s.prefill_chunk,
           .max_sequences = s.max_sequences,
           .kv_bytes = s.kv_cache_size },

@@ -40,6 +40,25 @@ template_get_type (void)
   return type;
 }
 
+static const GEnumValue weights_values[] = {
+  { INFER_WEIGHTS_AUTO, "As stored where the device's memory holds that, else int8, else int4",
+      "auto" },
+  { INFER_WEIGHTS_AS_STORED, "As the model's files have them", "as-stored" },
+  { INFER_WEIGHTS_INT8, "Eight bits and a half: nearly the same answers", "int8" },
+  { INFER_WEIGHTS_INT4, "Four bits and a half: the smallest and fastest, answers differ more", "int4" },
+  { 0, NULL, NULL },
+};
+
+static GType
+weights_get_type (void)
+{
+  static gsize type = 0;
+
+  if (g_once_init_enter (&type))
+    g_once_init_leave (&type, g_enum_register_static ("GstDsvl2InferWeights", weights_values));
+  return type;
+}
+
 static GType
 cropping_get_type (void)
 {
@@ -100,6 +119,11 @@ install_engine (GObjectClass *c)
           "Whose attention looks at pictures on CUDA with bf16: own, cudnn, or auto (cuDNN where it "
           "can, else own)",
           "auto", BEFORE_START));
+  g_object_class_install_property (c, FIELD (weights),
+      g_param_spec_enum ("weights", "Weights",
+          "What the language model's weights are made when the element starts; smaller ones are read "
+          "faster and need memory of their own",
+          weights_get_type (), INFER_WEIGHTS_AUTO, BEFORE_START));
   g_object_class_install_property (c, FIELD (prefill_chunk),
       g_param_spec_int ("prefill-chunk", "Prefill chunk",
           "Maximum number of tokens of a question that are read in one step; smaller steps need less "
@@ -247,6 +271,7 @@ infer_props_install (GObjectClass *c)
   gst_type_mark_as_plugin_api (mode_get_type (), 0);
   gst_type_mark_as_plugin_api (template_get_type (), 0);
   gst_type_mark_as_plugin_api (cropping_get_type (), 0);
+  gst_type_mark_as_plugin_api (weights_get_type (), 0);
 }
 
 /* --- values --- */
@@ -285,6 +310,12 @@ infer_settings_clear (InferSettings *s)
 }
 
 /* --- what some of them mean --- */
+
+const char *
+infer_settings_weights (const InferSettings *s)
+{
+  return weights_values[s->weights].value_nick;
+}
 
 HandoverSettings
 infer_settings_handover (const InferSettings *s, gboolean upstream_live)

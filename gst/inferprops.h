@@ -23,12 +23,20 @@ typedef enum {
   INFER_TEMPLATE_RAW
 } InferTemplate;
 
+typedef enum {
+  INFER_WEIGHTS_AUTO,
+  INFER_WEIGHTS_AS_STORED,
+  INFER_WEIGHTS_INT8,
+  INFER_WEIGHTS_INT4
+} InferWeights;
+
 typedef struct {
   /* which engine: read when the element starts */
   char *model, *engine_id, *device, *isa, *vision_attention;
   gint threads, prefill_chunk, max_sequences;
   guint64 kv_cache_size;
   gboolean bf16;
+  gint weights;           /* InferWeights */
   char *reference_images; /* read then too */
   /* what is asked: read for each frame that is analysed */
   char *prompt, *prompts, *system_prompt;
@@ -58,6 +66,9 @@ void infer_props_install (GObjectClass *klass);
 void infer_settings_copy (InferSettings *to, const InferSettings *from);
 void infer_settings_clear (InferSettings *s);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (InferSettings, infer_settings_clear)
+
+/* infer_settings_weights: the name that the engine knows its choice of weights by. */
+const char *infer_settings_weights (const InferSettings *s);
 
 /* infer_settings_handover: what of them is for the policy, given what upstream says of itself. */
 HandoverSettings infer_settings_handover (const InferSettings *s, gboolean upstream_live);

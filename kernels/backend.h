@@ -9,7 +9,7 @@
  *  - Every data pointer is memory of the back end (alloc, upload); structures and sizes are the host's.
  *  - Arrays are dense, row-major float32 unless a comment says otherwise. Nothing is allocated.
  *  - An output never overlaps an input unless the op's comment allows it.
- *  - Weights may be of any dense type; linear and moe_experts take quantised ones too (weight.h).
+ *  - Weights may be of any dense type; linear and moe_experts may take quantised ones too (weight.h).
  *  - Row t of a result depends on row t of the inputs alone, bit for bit: not on T, not on the other
  *    rows, not on the number of threads. So a prompt gives the same tokens whether it is prefilled whole
  *    or in chunks, alone or beside other requests.
@@ -141,6 +141,7 @@ struct _Ops {
    * that device; NULL otherwise. */
   void *context;
   int device;
+  bool quantised; /* linear and moe_experts take quantised weights */
 
   void (*close) (Ops *k);
 

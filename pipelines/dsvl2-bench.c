@@ -515,7 +515,7 @@ parse_list (List *list, const char *text, const char *option, int max, GError **
 int
 main (int argc, char **argv)
 {
-  g_autofree char *threads = NULL, *batches = NULL, *isa = NULL, *device = NULL;
+  g_autofree char *threads = NULL, *batches = NULL, *isa = NULL, *device = NULL, *weights = NULL;
   gboolean as_json = FALSE;
   Settings s = { .prompt_tokens = 512, .new_tokens = 64, .tiles = 1, .repeat = 1 };
   const GOptionEntry options[] = {
@@ -537,6 +537,7 @@ main (int argc, char **argv)
         "the newest instructions to use: c, avx2, avx512, avx512bf16", "NAME" },
     { "bf16", 0, 0, G_OPTION_ARG_NONE, &s.engine.bf16, "matrix products may round their inputs to bf16",
         NULL },
+    { "weights", 0, 0, G_OPTION_ARG_STRING, &weights, "auto, as-stored, int8, int4", "TYPE" },
     { "json", 0, 0, G_OPTION_ARG_NONE, &as_json, "print JSON", NULL },
     { NULL },
   };
@@ -560,6 +561,7 @@ main (int argc, char **argv)
   }
   s.model = argv[1];
   s.engine.device = device;
+  s.engine.weights = weights;
   s.engine.isa = isa;
   if (!run (&s, as_json, &error)) {
     g_printerr ("%s\n", error->message);

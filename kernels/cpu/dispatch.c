@@ -144,6 +144,7 @@ cpu_open (const OpsOptions *options, char message[OPS_MESSAGE])
   k->step = step;
   k->lane = lane;
   k->pictures_done = pictures_done;
+  k->quantised = true;
   fill (k, isa);
   cpu (k)->pool = pool_new (threads);
   if (!cpu (k)->pool) {

@@ -1,7 +1,7 @@
 /* nano_eval: how well a model answers about frames of models/nano's world, through the public API
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * usage: nano_eval [--model DIR] [--isa ISA] [--threads N] [--chunk N] FRAMES…
+ * usage: nano_eval [--model DIR] [--isa ISA] [--threads N] [--chunk N] [--weights W] FRAMES…
  *
  * FRAMES is a clip with its .jsonl beside it, or a folder that
  *   cd models/nano && python3 -m recipe.evaluate hf --scenes 300 --write FOLDER
@@ -40,13 +40,14 @@ typedef struct {
       *want; /* want: the one right answer, of UNTAUGHT how it begins; NULL where boxes decide */
 } Question;
 
-static char *model_path, *isa;
+static char *model_path, *isa, *weights;
 static int threads, chunk;
 static char **inputs;
 
 static const GOptionEntry entries[] = {
   { "model", 0, 0, G_OPTION_ARG_FILENAME, &model_path, "The model's folder", "DIR" },
   { "isa", 0, 0, G_OPTION_ARG_STRING, &isa, "The newest instructions to use", "ISA" },
+  { "weights", 0, 0, G_OPTION_ARG_STRING, &weights, "as-stored, int8 or int4", "TYPE" },
   { "threads", 0, 0, G_OPTION_ARG_INT, &threads, "Threads", "N" },
   { "chunk", 0, 0, G_OPTION_ARG_INT, &chunk, "Prefill prompts N rows at a time", "N" },
   { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &inputs, NULL, "FRAMES…" },
@@ -304,7 +305,9 @@ print_scores (const Scores *s, Dsvl2Engine *engine)
 static gboolean
 run (GError **error)
 {
-  const Dsvl2EngineOptions options = { .isa = isa, .threads = threads, .prefill_chunk = chunk };
+  const Dsvl2EngineOptions options = {
+    .isa = isa, .threads = threads, .weights = weights, .prefill_chunk = chunk
+  };
   g_autofree char *path = model_path != NULL ? g_strdup (model_path) : dsvl2_default_model_path ();
   g_autoptr (Dsvl2Model) model = path != NULL ? dsvl2_model_open (path, error) : NULL;
   g_autoptr (Dsvl2Engine) engine = model != NULL ? dsvl2_engine_open (model, &options, error) : NULL;

@@ -84,11 +84,11 @@ static const Dsvl2Message look_again = { DSVL2_ROLE_USER, "<image>\nDescribe the
 static const Dsvl2Message talk = { DSVL2_ROLE_USER, "What is the capital of France?" };
 
 /* The same tokens and log-probabilities, bit for bit: whole and in chunks, alone and in a crowd, on one
- * thread and on three. */
+ * thread and on three, which also make the quantised weights. */
 static void
-test_same_bits (void)
+test_same_bits (gconstpointer weights)
 {
-  static const Dsvl2EngineOptions options[] = {
+  const Dsvl2EngineOptions options[] = {
     { .threads = 1 },
     { .threads = 3, .prefill_chunk = 7 },
     { .threads = 2, .prefill_chunk = 1, .max_sequences = 2 },
@@ -99,7 +99,9 @@ test_same_bits (void)
   Dsvl2Request *first[2];
 
   for (guint i = 0; i < G_N_ELEMENTS (options); i++) {
-    g_autoptr (Dsvl2Engine) engine = open_engine (&options[i]);
+    Dsvl2EngineOptions o = options[i];
+    o.weights = weights;
+    g_autoptr (Dsvl2Engine) engine = open_engine (&o);
     Dsvl2Request *request[6];
 
     for (int j = 0; j < 6; j++)
@@ -117,6 +119,36 @@ test_same_bits (void)
   }
   dsvl2_request_unref (first[0]);
   dsvl2_request_unref (first[1]);
+}
+
+/* A token reads fewer bytes of smaller weights, and the engine says which it has. */
+static void
+test_weights (void)
+{
+  static const struct {
+    const char *weights, *said;
+    double most; /* bytes, in parts of as many numbers of four bytes; the router and kv_b_proj stay */
+  } cases[] = {
+    { NULL, NULL, 1 },
+    { "auto", NULL, 1 },
+    { "as-stored", NULL, 1 },
+    { "int8", ", int8", 0.8 },
+    { "int4", ", int4", 0.6 },
+  };
+  guint64 stored = 0;
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (Dsvl2Engine) engine = open_engine (&(Dsvl2EngineOptions){ .weights = cases[i].weights });
+    const guint64 bytes = dsvl2_engine_get_bytes_per_token (engine);
+    const char *comma = strchr (dsvl2_engine_get_description (engine), ',');
+
+    stored = i == 0 ? bytes : stored;
+    g_test_message ("weights=%s: %s, %" G_GUINT64_FORMAT " bytes a token, %.3f of those stored",
+        cases[i].weights, dsvl2_engine_get_description (engine), bytes, (double) bytes / stored);
+    g_assert_cmpstr (comma, ==, cases[i].said);
+    g_assert_cmpfloat (bytes, <=, cases[i].most * stored);
+    g_assert_true (cases[i].said != NULL || bytes == stored);
+  }
 }
 
 /* A second question about a picture does not encode it again, and does not change what is answered. */
@@ -368,6 +400,7 @@ test_bad_options (void)
     { { .device = "cuda:7" }, DSVL2_ERROR_DEVICE },
     { { .isa = "mmx" }, DSVL2_ERROR_DEVICE },
     { { .vision_attention = "theirs" }, DSVL2_ERROR_DEVICE },
+    { { .weights = "int5" }, DSVL2_ERROR_OPTION },
     { { .threads = -1 }, DSVL2_ERROR_OPTION },
     { { .prefill_chunk = 1 << 20 }, DSVL2_ERROR_OPTION },
     { { .kv_bytes = 17 }, DSVL2_ERROR_OPTION },
@@ -514,7 +547,10 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   folder = argv[1];
-  g_test_add_func ("/engine/same-bits", test_same_bits);
+  g_test_add_data_func ("/engine/same-bits", NULL, test_same_bits);
+  g_test_add_data_func ("/engine/same-bits-int8", "int8", test_same_bits);
+  g_test_add_data_func ("/engine/same-bits-int4", "int4", test_same_bits);
+  g_test_add_func ("/engine/weights", test_weights);
   g_test_add_func ("/engine/picture-once", test_picture_once);
   g_test_add_func ("/engine/turns", test_turns);
   g_test_add_func ("/engine/streaming", test_streaming);
