@@ -107,6 +107,10 @@ moe_experts (Ops *k, float *y, const float *x, const int32_t *ids, const float *
   m.gate = table;
   m.up = table + m.E;
   m.down = table + 2 * m.E;
+  if (weight_quantised (&experts->gate[0])) {
+    moe_quantised (c, m, T, experts->gate[0].type);
+    return;
+  }
   if (c->bf16 && bf16) {
     moe_mma (c, m, T, m.hidden + (size_t) T * K * m.F,
         aligned && m.D % 8 == 0 && m.F % 8 == 0 && aligned_16 (x) && aligned_16 (scratch));

@@ -24,4 +24,7 @@ typedef struct {
  * rows, x's and hidden's start at 16 bytes. `rest` is what follows hidden in the scratch memory. */
 void moe_mma (Cuda *c, const Moe &m, int T, float *rest, bool aligned);
 
+/* experts_q.cu: m with quantised weights, in float32. */
+void moe_quantised (Cuda *c, const Moe &m, int T, WeightType type);
+
 #endif

@@ -83,6 +83,10 @@ run (Ops *k, Product p, const Weight *w, int H)
   p.I = w->I;
   p.O = w->O / H;
   aligned = product_aligned (p, w);
+  if (weight_quantised (w)) {
+    linear_quantised (cuda (k), p, w);
+    return;
+  }
   if (linear_mma (cuda (k), p, w, H))
     return;
   with_type (w, [&] (auto *data) {

@@ -45,4 +45,7 @@ product_aligned (const Product &p, const Weight *w)
  * that: the device cannot, rounding was not allowed, the weights are not bf16. */
 bool linear_mma (Cuda *c, const Product &p, const Weight *w, int H);
 
+/* linear_q.cu: the product with a quantised matrix, in float32. */
+void linear_quantised (Cuda *c, const Product &p, const Weight *w);
+
 #endif

@@ -162,6 +162,7 @@ dsvl2_cuda_open (const OpsOptions *options, char message[OPS_MESSAGE])
   c->device = device;
   c->ops.name = "cuda";
   c->ops.isa = c->isa;
+  c->ops.quantised = true;
   c->ops.close = cuda_close;
   fill (&c->ops);
   if (!check_device (c, options->bf16, message))
