@@ -55,8 +55,6 @@ dnn_load (Dnn *d)
 void
 dnn_unload (Dnn *d)
 {
-  if (d->device)
-    d->cudnnBackendDestroyDescriptor (d->device);
   if (d->handle)
     d->cudnnDestroy (d->handle);
   *d = (Dnn){ 0 };
@@ -83,19 +81,6 @@ void
 dnn_forget (Dnn *d)
 {
   d->message[0] = '\0';
-}
-
-bool
-dnn_describe_device (Dnn *d, const char *json, size_t bytes)
-{
-  return dnn_check (d,
-             d->cudnnBackendCreateDescriptor (CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR, &d->device),
-             "describe a device") &&
-         dnn_check (d,
-             d->cudnnBackendSetAttribute (d->device, CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION,
-                 CUDNN_TYPE_CHAR, (int64_t) bytes, json),
-             "read a device's properties") &&
-         dnn_check (d, d->cudnnBackendFinalize (d->device), "describe a device");
 }
 
 /* --- planning ------------------------------------------------------------------------------------ */
@@ -137,11 +122,8 @@ propose (DnnGraph *g, cudnnBackendDescriptor_t configs[DNN_PROPOSALS])
       !dnn_check (d,
           d->cudnnBackendSetAttribute (heuristic, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1,
               &mode),
-          "choose heuristics"))
-    return -1;
-  if (d->device && !set_descriptor (g, heuristic, CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, d->device))
-    return -1;
-  if (!dnn_check (d, d->cudnnBackendFinalize (heuristic), "ask for engines") ||
+          "choose heuristics") ||
+      !dnn_check (d, d->cudnnBackendFinalize (heuristic), "ask for engines") ||
       !dnn_check (d,
           d->cudnnBackendGetAttribute (heuristic, CUDNN_ATTR_ENGINEHEUR_RESULTS,
               CUDNN_TYPE_BACKEND_DESCRIPTOR, DNN_PROPOSALS, &n, configs),
@@ -177,16 +159,12 @@ plan_with (DnnGraph *g, cudnnBackendDescriptor_t config)
   int64_t n = 0;
 
   if (!make (g, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, 1, &plan) ||
-      !set_descriptor (g, plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, config))
-    return false;
-  if (d->device && !set_descriptor (g, plan, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, d->device))
-    return false;
-  if (d->handle && !dnn_check (d,
-                       d->cudnnBackendSetAttribute (plan, CUDNN_ATTR_EXECUTION_PLAN_HANDLE,
-                           CUDNN_TYPE_HANDLE, 1, &d->handle),
-                       "set a plan's handle"))
-    return false;
-  if (!dnn_check (d, d->cudnnBackendFinalize (plan), "plan a graph") ||
+      !set_descriptor (g, plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, config) ||
+      !dnn_check (d,
+          d->cudnnBackendSetAttribute (plan, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1,
+              &d->handle),
+          "set a plan's handle") ||
+      !dnn_check (d, d->cudnnBackendFinalize (plan), "plan a graph") ||
       !dnn_check (d,
           d->cudnnBackendGetAttribute (plan, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64,
               1, &n, &g->workspace),
@@ -194,15 +172,6 @@ plan_with (DnnGraph *g, cudnnBackendDescriptor_t config)
     return false;
   g->plan = plan;
   return true;
-}
-
-int
-dnn_proposals (DnnGraph *g)
-{
-  cudnnBackendDescriptor_t configs[DNN_PROPOSALS];
-  const int n = propose (g, configs);
-
-  return n > 0 && !read_engine (g, configs[0]) ? -1 : n;
 }
 
 bool

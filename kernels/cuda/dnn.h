@@ -1,8 +1,8 @@
-/* dsvl2: cuDNN's graphs: the library, loaded at run time, and the two graphs that we have a use for
+/* dsvl2: cuDNN: the library, loaded at run time, and the graph that we have a use for
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * A graph is made of backend descriptors (cudnn_graph.h), planned once and executed often. Nothing here
- * touches CUDA, so that tests can plan for devices that are not there. */
+ * touches CUDA, so that tests can ask what it has for devices that are not there. */
 #ifndef DSVL2_DNN_H
 #define DSVL2_DNN_H
 
@@ -30,9 +30,8 @@ typedef struct {
 #define DNN_MEMBER(name) __typeof__ (name) *name;
   DNN_FUNCTIONS (DNN_MEMBER)
 #undef DNN_MEMBER
-  cudnnHandle_t handle;            /* NULL where plans are made without a device … */
-  cudnnBackendDescriptor_t device; /* … for one with these properties */
-  char message[OPS_MESSAGE];       /* the first thing that failed since dnn_forget() */
+  cudnnHandle_t handle;      /* NULL: graphs can be made, but not planned */
+  char message[OPS_MESSAGE]; /* the first thing that failed since dnn_forget() */
 } Dnn;
 
 /* Loads libcudnn.so.9; false with one sentence in d->message where it is missing or too old to have
@@ -43,9 +42,6 @@ void dnn_unload (Dnn *d);
 /* Keeps the first failure as a sentence: `what` could not be done. True if there is none. */
 bool dnn_check (Dnn *d, cudnnStatus_t status, const char *what);
 void dnn_forget (Dnn *d);
-
-/* Makes d->device from cuDNN's own JSON of a device's properties; false with a sentence. */
-bool dnn_describe_device (Dnn *d, const char *json, size_t bytes);
 
 enum { DNN_DESCRIPTORS = 64, DNN_TENSORS = 8 };
 
@@ -64,13 +60,6 @@ typedef struct {
 /* Attention inside tiles: out [N, P, H, d] ← softmax (q kᵀ · scale) v of qkv [N, P, 3, H, d], all bf16, sums in
  * f32. Tensors: q, k, v, out (device), scale (a float of the host's). */
 bool dnn_attention_graph (Dnn *d, DnnGraph *g, int N, int P, int H, int width);
-
-/* The patches' convolution: y [N, P, O] ← tiles [N, 3, S, S], w [O, 3, p, p], all bf16, sums in f32, P = (S / p)²;
- * a margin that no patch covers is left out. Tensors: tiles, w, y. */
-bool dnn_patches_graph (Dnn *d, DnnGraph *g, int N, int S, int p, int O);
-
-/* How many engine configurations cuDNN proposes for the graph; −1 where it failed. 0: not supported. */
-int dnn_proposals (DnnGraph *g);
 
 /* Plans the graph with the first proposal that works; false with a sentence where none does. */
 bool dnn_plan (DnnGraph *g);

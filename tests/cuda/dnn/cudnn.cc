@@ -1,4 +1,4 @@
-/* dsvl2: the CUDA stand-in: libcudnn, as far as attention and a convolution need it
+/* dsvl2: the CUDA stand-in: libcudnn, as far as attention needs it
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * Descriptors hold what they are told; operations.cc knows what it means. A descriptor that is part of another

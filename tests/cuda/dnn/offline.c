@@ -1,11 +1,11 @@
-/* dsvl2: every cuDNN graph of ours, judged by the real cuDNN for devices that are not there
+/* dsvl2: our cuDNN graph, judged by the real cuDNN for devices that are not there
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * usage: offline DEVICE.json…
  *
  * cuDNN takes a device's properties in place of the device: it refuses wrong graphs by name and says which
- * engines it has for right ones. A convolution's plan comes compiled, so it is finalised too; attention's is
- * compiled on the device's driver, and is asked for as far as its engines. Skipped (77) without cuDNN. */
+ * engines it has for right ones. Plans are compiled through a driver, so none is made. Skipped (77) without
+ * cuDNN. */
 #include "kernels/cuda/dnn.h"
 
 #include <dlfcn.h>
@@ -27,6 +27,75 @@ judge (bool pass, const char *device, const char *what, const char *found)
   printf ("%s %d - %s: %s: %s\n", pass ? "ok" : "not ok", n_run, device, what, found);
 }
 
+/* --- asking for a described device --------------------------------------------------------------- */
+
+static bool
+set (Dnn *d, cudnnBackendDescriptor_t to, cudnnBackendAttributeName_t name,
+    cudnnBackendAttributeType_t type, int64_t n, const void *values)
+{
+  return dnn_check (d, d->cudnnBackendSetAttribute (to, name, type, n, values), "take an attribute");
+}
+
+static bool
+get (Dnn *d, cudnnBackendDescriptor_t of, cudnnBackendAttributeName_t name,
+    cudnnBackendAttributeType_t type, int64_t room, int64_t *n, void *values)
+{
+  return dnn_check (d, d->cudnnBackendGetAttribute (of, name, type, room, n, values),
+      "give an attribute");
+}
+
+static cudnnBackendDescriptor_t
+make (Dnn *d, cudnnBackendDescriptorType_t type)
+{
+  cudnnBackendDescriptor_t made = NULL;
+
+  dnn_check (d, d->cudnnBackendCreateDescriptor (type, &made), "make a descriptor");
+  return made;
+}
+
+/* A device of these properties, in cuDNN's own JSON; false with a sentence in d->message. */
+static bool
+describe_device (Dnn *d, cudnnBackendDescriptor_t device, const char *json, size_t bytes)
+{
+  return device &&
+         set (d, device, CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, (int64_t) bytes,
+             json) &&
+         dnn_check (d, d->cudnnBackendFinalize (device), "describe a device");
+}
+
+/* The first of the engines that cuDNN has for the graph on the device, and whether there is one; −1 where it failed. */
+static int64_t
+first_engine (DnnGraph *g, cudnnBackendDescriptor_t device, int64_t *first)
+{
+  Dnn *d = g->dnn;
+  const cudnnBackendHeurMode_t mode = CUDNN_HEUR_MODE_A;
+  cudnnBackendDescriptor_t heuristic = make (d, CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR),
+                           config = make (d, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR),
+                           engine = make (d, CUDNN_BACKEND_ENGINE_DESCRIPTOR);
+  int64_t n = -1, one;
+
+  if (!heuristic || !config || !engine ||
+      !set (d, heuristic, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1,
+          &g->graph) ||
+      !set (d, heuristic, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &mode) ||
+      !set (d, heuristic, CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1,
+          &device) ||
+      !dnn_check (d, d->cudnnBackendFinalize (heuristic), "ask for engines") ||
+      !get (d, heuristic, CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &n,
+          &config) ||
+      (n > 0 &&
+          (!get (d, config, CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &one,
+               &engine) ||
+              !get (d, engine, CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64, 1, &one, first))))
+    n = -1;
+  for (cudnnBackendDescriptor_t *made = (cudnnBackendDescriptor_t[]){ heuristic, config, engine, NULL };
+       *made; made++)
+    d->cudnnBackendDestroyDescriptor (*made);
+  return n;
+}
+
+/* --- what is asked ------------------------------------------------------------------------------- */
+
 static const struct {
   int P, H, d;
   bool supported;
@@ -43,7 +112,7 @@ static const struct {
 static const int batches[] = { 1, 2, 3, 7, 10 };
 
 static void
-check_attention (Dnn *d, const char *device, size_t c)
+check_attention (Dnn *d, cudnnBackendDescriptor_t properties, const char *device, size_t c)
 {
   int64_t engine = -1;
 
@@ -51,55 +120,32 @@ check_attention (Dnn *d, const char *device, size_t c)
     DnnGraph g;
     const bool accepted = dnn_attention_graph (d, &g, batches[i], attention_cases[c].P,
         attention_cases[c].H, attention_cases[c].d);
-    const int n = accepted ? dnn_proposals (&g) : 0;
+    int64_t first = -1;
+    const int64_t n = accepted ? first_engine (&g, properties, &first) : 0;
     char what[160], found[OPS_MESSAGE + 64];
 
     snprintf (what, sizeof what, "attention N=%d P=%d H=%d d=%d, %s", batches[i], attention_cases[c].P,
         attention_cases[c].H, attention_cases[c].d, attention_cases[c].whose);
     if (n > 0)
-      snprintf (found, sizeof found, "%d engines, the first is %d", n, (int) g.engine);
+      snprintf (found, sizeof found, "the first engine is %d", (int) first);
     else
       snprintf (found, sizeof found, "no engine%s%s", d->message[0] ? ", " : "", d->message);
-    judge ((n > 0) == attention_cases[c].supported && (engine < 0 || engine == g.engine), device, what,
+    judge ((n > 0) == attention_cases[c].supported && (engine < 0 || engine == first), device, what,
         found);
     if (n > 0)
-      engine = g.engine;
+      engine = first;
     dnn_graph_clear (&g);
   }
 }
 
-static const struct {
-  int N, S, p, O;
-} patches_cases[] = { { 1, 384, 14, 1152 }, { 7, 384, 14, 1152 }, { 2, 64, 16, 96 } };
-
-static void
-check_patches (Dnn *d, const char *device, size_t c)
-{
-  DnnGraph g;
-  const bool planned = dnn_patches_graph (d, &g, patches_cases[c].N, patches_cases[c].S,
-                           patches_cases[c].p, patches_cases[c].O) &&
-                       dnn_plan (&g);
-  char what[160], found[OPS_MESSAGE];
-
-  snprintf (what, sizeof what, "patches N=%d S=%d p=%d O=%d", patches_cases[c].N, patches_cases[c].S,
-      patches_cases[c].p, patches_cases[c].O);
-  if (planned)
-    snprintf (found, sizeof found, "planned, engine %d, %.1f MB of workspace", (int) g.engine,
-        (double) g.workspace * 1e-6);
-  else
-    snprintf (found, sizeof found, "%s", d->message);
-  judge (planned, device, what, found);
-  dnn_graph_clear (&g);
-}
-
-/* One side too long for what it is a convolution of: refused when the graph is made. */
+/* Refused when the graph is made. */
 static void
 check_refusal (Dnn *d, const char *device)
 {
   DnnGraph g;
-  const bool accepted = dnn_patches_graph (d, &g, 1, 10, 14, 8);
+  const bool accepted = dnn_attention_graph (d, &g, 1, -1, 4, 16);
 
-  judge (!accepted && d->message[0], device, "patches larger than the tile are refused", d->message);
+  judge (!accepted && d->message[0], device, "a negative size is refused", d->message);
   dnn_graph_clear (&g);
 }
 
@@ -110,6 +156,7 @@ check_device (const char *path)
   char json[JSON_BYTES], device[32];
   FILE *file = fopen (path, "r");
   const size_t bytes = file ? fread (json, 1, sizeof json, file) : 0;
+  cudnnBackendDescriptor_t properties;
   Dnn d;
 
   if (file)
@@ -117,15 +164,16 @@ check_device (const char *path)
   snprintf (device, sizeof device, "%.*s", (int) strcspn (name, "."), name);
   if (!dnn_load (&d))
     return false;
-  if (dnn_describe_device (&d, json, bytes)) {
+  properties = make (&d, CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR);
+  if (describe_device (&d, properties, json, bytes)) {
     for (size_t c = 0; c < COUNT (attention_cases); c++)
-      check_attention (&d, device, c);
-    for (size_t c = 0; c < COUNT (patches_cases); c++)
-      check_patches (&d, device, c);
+      check_attention (&d, properties, device, c);
     check_refusal (&d, device);
   } else {
     judge (false, device, "its description is understood", d.message);
   }
+  if (properties)
+    d.cudnnBackendDestroyDescriptor (properties);
   dnn_unload (&d);
   return true;
 }

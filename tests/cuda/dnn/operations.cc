@@ -1,4 +1,4 @@
-/* dsvl2: the CUDA stand-in: what cuDNN's operations are refused for, their engines, and what they compute
+/* dsvl2: the CUDA stand-in: what cuDNN's attention is refused for, its engines, and what it computes
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
  * Support is what the real cuDNN 9.19 says for described devices (offline.c asks both the same). */
@@ -72,25 +72,6 @@ attention_of (const Descriptor &d)
     tensor_of (d.part (CUDNN_ATTR_OPERATION_SDPA_FWD_VDESC)),
     tensor_of (d.part (CUDNN_ATTR_OPERATION_SDPA_FWD_ODESC)),
     tensor_of (d.part (CUDNN_ATTR_OPERATION_SDPA_FWD_SCALEDESC)) };
-}
-
-cudnnStatus_t
-check_convolution (const Descriptor &d)
-{
-  const Part c = d.part (CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC);
-  const auto stride = c->values<int64_t> (CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES);
-  const Tensor x = tensor_of (d.part (CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X));
-  const Tensor w = tensor_of (d.part (CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W));
-  const Tensor y = tensor_of (d.part (CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y));
-
-  if (x.size[0] != y.size[0] || x.size[1] != w.size[1] || w.size[0] != y.size[1])
-    return refuse_dnn (CUDNN_STATUS_BAD_PARAM, "sizes of a convolution do not agree");
-  for (int i = 0; i < 2; i++)
-    if (x.size[2 + i] < w.size[2 + i] ||
-        (x.size[2 + i] - w.size[2 + i]) / stride[i] + 1 != y.size[2 + i])
-      return refuse_dnn (CUDNN_STATUS_BAD_PARAM, "a side of %ld from %ld by %ld, stride %ld",
-          (long) y.size[2 + i], (long) x.size[2 + i], (long) w.size[2 + i], (long) stride[i]);
-  return CUDNN_STATUS_SUCCESS;
 }
 
 /* Not supported, which heuristics say by having no engine. */
@@ -210,25 +191,13 @@ run_attention (const Attention &a, const std::map<int64_t, void *> &data, float 
 cudnnStatus_t
 check_descriptor (const Descriptor &d)
 {
-  switch (d.type) {
-    case CUDNN_BACKEND_TENSOR_DESCRIPTOR:
-      return check_tensor (d);
-    case CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR:
-      return check_convolution (d);
-    default:
-      return CUDNN_STATUS_SUCCESS;
-  }
+  return d.type == CUDNN_BACKEND_TENSOR_DESCRIPTOR ? check_tensor (d) : CUDNN_STATUS_SUCCESS;
 }
 
 std::vector<int64_t>
 engines_of (const Descriptor &graph, int sm)
 {
-  const Part operation = operation_of (graph);
-
-  if (operation->type == CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR)
-    return { 28, 0 };
-  if (operation->type != CUDNN_BACKEND_OPERATION_SDPA_FWD_DESCRIPTOR ||
-      !has_attention (attention_of (*operation), sm))
+  if (!has_attention (attention_of (*operation_of (graph)), sm))
     return {};
   if (sm == 90)
     return { 9, 8 };
@@ -238,11 +207,7 @@ engines_of (const Descriptor &graph, int sm)
 size_t
 workspace_of (const Descriptor &graph)
 {
-  const Part operation = operation_of (graph);
-
-  if (operation->type != CUDNN_BACKEND_OPERATION_SDPA_FWD_DESCRIPTOR)
-    return 0;
-  const Tensor q = tensor_of (operation->part (CUDNN_ATTR_OPERATION_SDPA_FWD_QDESC));
+  const Tensor q = tensor_of (operation_of (graph)->part (CUDNN_ATTR_OPERATION_SDPA_FWD_QDESC));
 
   return q.size[0] * q.size[1] * q.size[2] * sizeof (float);
 }
@@ -250,11 +215,7 @@ workspace_of (const Descriptor &graph)
 cudnnStatus_t
 queue_graph (cudaStream_t stream, Part graph, std::map<int64_t, void *> data, void *workspace)
 {
-  const Part operation = operation_of (*graph);
-
-  if (operation->type != CUDNN_BACKEND_OPERATION_SDPA_FWD_DESCRIPTOR)
-    return refuse_dnn (CUDNN_STATUS_NOT_SUPPORTED, "the stand-in plans convolutions and runs none");
-  const Attention a = attention_of (*operation);
+  const Attention a = attention_of (*operation_of (*graph));
 
   for (const Tensor &t : { a.q, a.k, a.v, a.out, a.scale }) {
     if (data.count (t.id) == 0 || !data[t.id])

@@ -1,8 +1,7 @@
-/* dsvl2: cuDNN's graphs: attention inside tiles, the patches' convolution
+/* dsvl2: cuDNN's graph of attention inside tiles
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Both read what is there as it lies: attention the rows [q k v] of a tile through strides, the convolution tiles
- * and weights channel by channel, as checkpoints have them. */
+ * It reads the rows [q k v] of a tile as they lie, through strides. */
 #include "dnn.h"
 
 enum { ALIGNMENT = 16 };
@@ -99,50 +98,4 @@ dnn_attention_graph (Dnn *d, DnnGraph *g, int N, int P, int H, int width)
   set_part (g, operation, CUDNN_ATTR_OPERATION_SDPA_FWD_ODESC, y);
   set_part (g, operation, CUDNN_ATTR_OPERATION_SDPA_FWD_SCALEDESC, scale);
   return graph_of (g, end (g, operation, "accept attention"));
-}
-
-/* --- the patches' convolution -------------------------------------------------------------------- */
-
-static cudnnBackendDescriptor_t
-patches_convolution (DnnGraph *g, int p)
-{
-  const cudnnDataType_t sums = CUDNN_DATA_FLOAT;
-  const cudnnConvolutionMode_t mode = CUDNN_CROSS_CORRELATION;
-  const int64_t dimensions = 2, none[] = { 0, 0 }, stride[] = { p, p }, dense[] = { 1, 1 };
-  cudnnBackendDescriptor_t c = begin (g, CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR);
-
-  set (g, c, CUDNN_ATTR_CONVOLUTION_COMP_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &sums);
-  set (g, c, CUDNN_ATTR_CONVOLUTION_CONV_MODE, CUDNN_TYPE_CONVOLUTION_MODE, 1, &mode);
-  set (g, c, CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, CUDNN_TYPE_INT64, 1, &dimensions);
-  set (g, c, CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, CUDNN_TYPE_INT64, 2, none);
-  set (g, c, CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, CUDNN_TYPE_INT64, 2, none);
-  set (g, c, CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, CUDNN_TYPE_INT64, 2, stride);
-  set (g, c, CUDNN_ATTR_CONVOLUTION_DILATIONS, CUDNN_TYPE_INT64, 2, dense);
-  return end (g, c, "describe a convolution");
-}
-
-bool
-dnn_patches_graph (Dnn *d, DnnGraph *g, int N, int S, int p, int O)
-{
-  const int64_t side = S / p, P = side * side, pp = (int64_t) p * p, SS = (int64_t) S * S;
-  const int64_t x_size[] = { N, 3, S, S }, x_stride[] = { 3 * SS, SS, S, 1 };
-  const int64_t w_size[] = { O, 3, p, p }, w_stride[] = { 3 * pp, pp, p, 1 };
-  const int64_t y_size[] = { N, O, side, side }, y_stride[] = { P * O, 1, side * O, O };
-  const double alpha = 1, beta = 0;
-  cudnnBackendDescriptor_t x, w, y, convolution, operation;
-
-  *g = (DnnGraph){ .dnn = d };
-  dnn_forget (d);
-  x = tensor (g, CUDNN_DATA_BFLOAT16, x_size, x_stride, false);
-  w = tensor (g, CUDNN_DATA_BFLOAT16, w_size, w_stride, false);
-  y = tensor (g, CUDNN_DATA_BFLOAT16, y_size, y_stride, false);
-  convolution = patches_convolution (g, p);
-  operation = begin (g, CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR);
-  set_part (g, operation, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, x);
-  set_part (g, operation, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W, w);
-  set_part (g, operation, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y, y);
-  set_part (g, operation, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC, convolution);
-  set (g, operation, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA, CUDNN_TYPE_DOUBLE, 1, &alpha);
-  set (g, operation, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA, CUDNN_TYPE_DOUBLE, 1, &beta);
-  return graph_of (g, end (g, operation, "accept a convolution"));
 }
