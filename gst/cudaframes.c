@@ -4,6 +4,8 @@
 
 #ifdef HAVE_GST_CUDA
 #define GST_USE_UNSTABLE_API
+#include <gst/cuda/gstcudaloader.h>
+#include <gst/cuda/gstcudamemory.h>
 #include <gst/cuda/gstcudautils.h>
 
 /* A neighbour's context becomes the element's. */

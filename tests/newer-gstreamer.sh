@@ -8,6 +8,9 @@
 # else ~/.cache/dsvl2/debian-13. ARGUMENTs go to meson test; default: the suites unit and gst without
 # golden. Nothing is written to the source tree; the build is FOLDER/build. As root, on Debian, with the network.
 # The exit status is meson test's, or 77 where that Debian cannot be made.
+#
+# With a CUDA Toolkit here frames in CUDA memory are built there too. They are tested with the CUDA back end and the
+# stand-in for CUDA of the build folder $DSVL2_BUILD (build-ci, else build), where that has them.
 set -euo pipefail
 top=$(cd "$(dirname "$0")/.." && pwd)
 root=${1:-${DSVL2_NEWER_ROOT:-${XDG_CACHE_HOME:-$HOME/.cache}/dsvl2/debian-13}}
@@ -15,6 +18,12 @@ shift $(($# > 0))
 [ $# -gt 0 ] || set -- --suite unit --suite gst --no-suite golden
 # The archive that this machine's own packages come from.
 mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Identifier: Packages' 2>/dev/null | grep -m 1 '/debian/*$' || true)
+toolkit=$(dirname "$(dirname "$(readlink -f "$(command -v nvcc || echo /usr/local/cuda/bin/nvcc)")")")
+[ -e "$toolkit/include/cuda.h" ] || toolkit=
+standin=
+for build in "${DSVL2_BUILD:-$top/build-ci}" "$top/build"; do
+  [ -n "$standin" ] || [ -z "$toolkit" ] || [ ! -e "$build/tests/cuda/libcudart.so.13" ] || standin=$build
+done
 more=(libgstreamer-plugins-bad1.0-dev gstreamer1.0-x python3-gi gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0
   gir1.2-gst-plugins-bad-1.0)
 
@@ -29,11 +38,14 @@ inside ()
 {
   # shellcheck disable=SC2016
   unshare --mount bash -c '
-    root=$1; shift
+    root=$1 toolkit=$2 standin=$3; shift 3
+    mkdir -p "$root/toolkit" "$root/standin"
+    [ -z "$toolkit" ] || mount --bind -o ro "$toolkit" "$root/toolkit"
+    [ -z "$standin" ] || mount --bind -o ro "$standin" "$root/standin"
     mount -t proc proc "$root/proc"
     mount --rbind /dev "$root/dev"
     exec env -i HOME=/root LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
-      PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin chroot "$root" "$@"' inside "$root" "$@"
+      PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin chroot "$root" "$@"' inside "$root" "$toolkit" "$standin" "$@"
 }
 
 # The tree as it is here, times kept, so that only what has changed is built again.
@@ -70,6 +82,13 @@ inside sh -c '/source/pipelines/install-deps.sh &&
 inside sh -eu -c '
   cd /source
   [ -f /build/build.ninja ] || meson setup /build -Dwerror=true -Danalytics=enabled -Ddocs=false
+  [ ! -d /toolkit/include ] || meson configure /build -Dcudamemory=enabled \
+    "-Dc_args=-isystem /toolkit/include -DCUDA_MODULE_DIR=\\\"/standin/kernels/cuda\\\""
   ninja -C /build
   gst-inspect-1.0 --version
   meson test -C /build --no-rebuild --print-errorlogs "$@"' sh "$@"
+
+# Each way of a frame once; the rest is the same code as here.
+[ -z "$standin" ] || inside env DSVL2_BUILD=/standin DSVL2_MODULE_DIR=/standin/kernels/cuda GST_PLUGIN_PATH=/build/gst \
+  GST_REGISTRY=/build/registry-cuda.bin GST_REGISTRY_FORK=no DSVL2_TEST_MODEL=/source/tests/golden/data/mha-softmax \
+  python3 /source/tests/gst/test_cuda_memory.py /source/tests/cuda/run 1 2 7 9 10 13

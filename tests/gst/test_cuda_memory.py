@@ -1,125 +1,107 @@
 #!/usr/bin/env python3
-# dsvl2: dsvl2infer on frames in CUDA memory, under the CUDA stand-in: answers, and what was copied where
+# dsvl2: dsvl2infer on frames in CUDA memory, under the CUDA stand-in: answers, copies, contexts, leaks
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# usage: test_cuda_memory.py RUN      RUN: tests/cuda/run. Prints TAP.
-#        test_cuda_memory.py --child MEMORY DEVICE CAPS     a list of answers as JSON, on the stand-in
+# usage: test_cuda_memory.py RUN [NUMBER…]     RUN: tests/cuda/run. Prints TAP; only the cases of those numbers.
 #
-# MEMORY is host, own (cudaupload works in the engine's context) or foreign (in a context of its own, which it
-# got before there was an engine). Each case is a process; the stand-in's counters say what it copied.
+# A case is a process (cuda_frames.py). Its answers are compared with those of the same frames in host memory; the
+# stand-in's counters say what was copied; neither the stand-in nor GStreamer's leak tracer may find anything left.
+import functools
 import json
 import os
 import subprocess
 import sys
 import tempfile
 
-FRAMES = 2
+FRAMES = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'cuda_frames.py')
+N_FRAMES, LEAK = 2, 97
 
-
-def child(memory, device, caps):
-    import gi
-    gi.require_version('Gst', '1.0')
-    from gi.repository import Gst
-    Gst.init(None)
-    source = f'videotestsrc num-buffers={FRAMES} pattern=smpte ! {caps}'
-    infer = f'dsvl2infer name=infer model={os.environ["DSVL2_TEST_MODEL"]} device={device} max-new-tokens=2 cropping=off'
-    upload = '' if memory == 'host' else '! cudaupload ! video/x-raw(memory:CUDAMemory)'
-    lines = []
-
-    def on_result(_, result):
-        lines.append([result.get_value('seen-pts'), result.get_string('text')])
-
-    def run(launch, prepare=None):
-        pipeline = Gst.parse_launch(launch)
-        element = pipeline.get_by_name('infer')
-        if element:
-            element.connect('result', on_result)
-        if prepare:
-            prepare(pipeline)
-        pipeline.set_state(Gst.State.PLAYING)
-        message = pipeline.get_bus().timed_pop_filtered(
-            Gst.CLOCK_TIME_NONE, Gst.MessageType.EOS | Gst.MessageType.ERROR | Gst.MessageType.WARNING)
-        if message.type != Gst.MessageType.EOS:
-            print(message.get_structure().to_string(), file=sys.stderr)
-            os._exit(1)
-        pipeline.set_state(Gst.State.NULL)
-
-    if memory != 'foreign':
-        run(f'{source} {upload} ! {infer} ! fakesink')
-    else:
-        samples = []
-
-        def keep(pipeline):
-            def on_buffer(_, buffer, pad):
-                samples.append((buffer.copy(), pad.get_current_caps()))
-            pipeline.get_by_name('sink').connect('handoff', on_buffer)
-
-        def feed(pipeline):
-            source = pipeline.get_by_name('source')
-            source.set_property('caps', samples[0][1])
-            for buffer, _ in samples:
-                source.emit('push-buffer', buffer)
-            source.emit('end-of-stream')
-        run(f'{source} {upload} ! fakesink name=sink signal-handoffs=true', keep)
-        run(f'appsrc name=source format=time ! {infer} ! fakesink', feed)
-        samples.clear()
-    print(json.dumps(lines))
-
-
-def copied(counters, direction):
-    return sum(c['bytes'] for c in counters['copies'] if c['name'] == direction)
-
-
-def run(runner, *case):
-    with tempfile.NamedTemporaryFile() as file:
-        env = dict(os.environ, STANDIN_COUNTERS=file.name, STANDIN_LEAKS='0')
-        result = subprocess.run([runner, sys.executable, '-W', 'ignore', __file__, '--child', *case], env=env,
-                                stdout=subprocess.PIPE, text=True)
-        if result.returncode != 0:
-            raise RuntimeError(f'exit status {result.returncode}')
-        text = file.read() # nothing where CUDA was not used at all
-        return json.loads(result.stdout), json.loads(text or '{"copies": [], "calls": {}}')
-
-
-# memory, engine, format and size; the same in host memory is what it is compared with
+# memory, engine, format, frames
 CASES = [
-    ('own', 'cuda', 'NV12,width=98,height=54'),
-    ('foreign', 'cuda', 'NV12,width=98,height=54'),
-    ('own', 'cuda', 'RGBA,width=50,height=30'),
-    ('own', 'cuda', 'P010_10LE,width=46,height=34'),
-    ('own', 'cpu', 'NV12,width=98,height=54'),
-    ('foreign', 'cpu', 'RGBA,width=50,height=30'),
+    ('own', 'cuda', 'NV12', 'whole'),
+    ('foreign', 'cuda', 'NV12', 'whole'),
+    ('own', 'cuda', 'RGBA', 'whole'),
+    ('own', 'cuda', 'P010_10LE', 'whole'),
+    ('own', 'cpu', 'NV12', 'whole'),
+    ('foreign', 'cpu', 'RGBA', 'whole'),
+    ('own', 'cuda', 'NV12', 'cropped'),
+    ('foreign', 'cuda', 'I420', 'odd'),
+    ('foreign', 'cpu', 'RGB', 'cropped'),
+    ('application', 'cuda', 'NV12', 'whole'),
+    ('application', 'cpu', 'NV12', 'whole'),
+    ('bus', 'cuda', 'NV12', 'whole'),
+    ('kept', 'cpu', 'NV12', 'whole'),
 ]
 
 
-def main(runner):
+class Outcome:
+    """What a process of cuda_frames.py said, and what is known of it."""
+
+    def __init__(self, runner, case):
+        with tempfile.NamedTemporaryFile('r') as counters, tempfile.NamedTemporaryFile('r') as log:
+            env = dict(os.environ, STANDIN_COUNTERS=counters.name, GST_TRACERS='leaks', GST_DEBUG='GST_TRACER:7',
+                       GST_DEBUG_NO_COLOR='1', GST_DEBUG_FILE=log.name)
+            process = subprocess.run([runner, sys.executable, '-W', 'ignore', FRAMES, *case], env=env,
+                                     stdout=subprocess.PIPE, text=True, check=False)
+            self.status = process.returncode
+            self.alive = [line for line in log if 'object-alive, ' in line and 'new format' not in line]
+            text = counters.read()  # nothing where CUDA was not used at all
+        if self.status not in (0, LEAK):
+            raise RuntimeError(f'exit status {self.status}')
+        said = json.loads(process.stdout)
+        self.answers, self.elements = said['answers'], said['elements']
+        self.contexts, self.given, self.downloaded = said['contexts'], said['given'], said['downloaded']
+        self.counters = json.loads(text or '{"copies": [], "calls": {}}')
+
+    def copied(self, direction):
+        return sum(c['bytes'] for c in self.counters['copies'] if c['name'] == direction)
+
+
+@functools.cache
+def in_host_memory(runner, *case):
+    return Outcome(runner, ('host', *case))
+
+
+def faults(memory, device, got, want):
+    """What is wrong with a case, each a few words."""
+    peer = got.counters['calls'].get('cuMemcpyPeerAsync', 0)
+    askers = 2 if got.given is not None else 1  # elements that answer each frame
+    downloads = got.copied('device to host') - got.downloaded - askers * want.copied('device to host')
+    foreign = memory in ('foreign', 'application', 'bus')
+    print(f'# {want.answers!r} in host memory, {got.answers!r} here; {downloads:.0f} bytes more to the host, '
+          f'{peer} copies between contexts; {got.contexts} contexts of {got.elements} elements; '
+          f'{len(got.alive)} objects alive, status {got.status}')
+    expected = sorted(want.answers * askers) if memory != 'kept' else want.answers
+    yield from ['other answers'] * (sorted(got.answers) != expected or len(want.answers) != N_FRAMES)
+    if device == 'cuda':
+        yield from ['downloaded'] * (downloads != 0)
+        yield from ['copied between contexts, or not'] * ((peer > 0) != foreign)
+    elif got.downloaded == 0:  # else the host has what it made
+        yield from ['not downloaded'] * (downloads <= 0)
+    yield from ['several contexts'] * (got.contexts > 1)
+    yield from ["not the application's context"] * (got.given is False)
+    leaks = bool(got.alive), got.status == LEAK
+    yield from ['leaks'] * (memory != 'kept' and any(leaks))
+    yield from ['a leak that nobody sees'] * (memory == 'kept' and not all(leaks))
+
+
+def main(runner, numbers):
     print(f'1..{len(CASES)}')
     failed = 0
-    for n, (memory, device, caps) in enumerate(CASES, 1):
-        caps = 'video/x-raw,framerate=25/1,format=' + caps
-        label = f'{caps} in {memory} memory, engine on {device}'
-        try:
-            want, plain = run(runner, 'host', device, caps)
-            got, counters = run(runner, memory, device, caps)
-        except RuntimeError as error:
-            print(f'not ok {n} - {label}: {error}', flush=True)
-            failed += 1
+    for n, case in enumerate(CASES, 1):
+        if numbers and n not in numbers:
+            print(f'ok {n} # SKIP not asked for')
             continue
-        downloads = copied(counters, 'device to host') - copied(plain, 'device to host')
-        peer = counters['calls'].get('cuMemcpyPeerAsync', 0)
-        right = got == want and len(want) == FRAMES
-        if device == 'cuda':
-            right &= downloads == 0 and (peer > 0) == (memory == 'foreign')
-        else:
-            right &= downloads > 0
-        failed += not right
-        print(f'# {want!r} in host memory, {got!r} here; {downloads:.0f} bytes more to the host, '
-              f'{peer} copies between contexts')
-        print(f'{"ok" if right else "not ok"} {n} - {label}', flush=True)
+        memory, device, form, frames = case
+        try:
+            wrong = list(faults(memory, device, Outcome(runner, case), in_host_memory(runner, device, form, frames)))
+        except RuntimeError as error:
+            wrong = [str(error)]
+        failed += bool(wrong)
+        print(f'{"not ok" if wrong else "ok"} {n} - {form} {frames}, in memory of {memory}, engine on {device}'
+              f'{": " if wrong else ""}{", ".join(wrong)}', flush=True)
     sys.exit(failed > 0)
 
 
-if sys.argv[1] == '--child':
-    child(*sys.argv[2:])
-else:
-    main(sys.argv[1])
+if __name__ == '__main__':
+    main(sys.argv[1], [int(n) for n in sys.argv[2:]])

@@ -196,6 +196,12 @@ cuCtxGetCurrent (CUcontext *context)
 }
 
 CUresult
+cuCtxSynchronize ()
+{
+  return result_of (cudaDeviceSynchronize ());
+}
+
+CUresult
 cuCtxEnablePeerAccess (CUcontext, unsigned)
 {
   return CUDA_ERROR_PEER_ACCESS_UNSUPPORTED;
@@ -266,6 +272,45 @@ cuMemcpy2D_v2 (const CUDA_MEMCPY2D *c)
 }
 
 CUresult
+cuMemcpyDtoD_v2 (CUdeviceptr to, CUdeviceptr from, size_t bytes)
+{
+  return result_of (cudaMemcpy ((void *) to, (const void *) from, bytes, cudaMemcpyDeviceToDevice));
+}
+
+CUresult
+cuMemcpyDtoDAsync_v2 (CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream)
+{
+  return result_of (cudaMemcpyAsync ((void *) to, (const void *) from, bytes, cudaMemcpyDeviceToDevice,
+      (cudaStream_t) stream));
+}
+
+CUresult
+cuMemcpyDtoH_v2 (void *to, CUdeviceptr from, size_t bytes)
+{
+  return result_of (cudaMemcpy (to, (const void *) from, bytes, cudaMemcpyDeviceToHost));
+}
+
+CUresult
+cuMemcpyDtoHAsync_v2 (void *to, CUdeviceptr from, size_t bytes, CUstream stream)
+{
+  return result_of (cudaMemcpyAsync (to, (const void *) from, bytes, cudaMemcpyDeviceToHost,
+      (cudaStream_t) stream));
+}
+
+CUresult
+cuMemcpyHtoD_v2 (CUdeviceptr to, const void *from, size_t bytes)
+{
+  return result_of (cudaMemcpy ((void *) to, from, bytes, cudaMemcpyHostToDevice));
+}
+
+CUresult
+cuMemcpyHtoDAsync_v2 (CUdeviceptr to, const void *from, size_t bytes, CUstream stream)
+{
+  return result_of (cudaMemcpyAsync ((void *) to, from, bytes, cudaMemcpyHostToDevice,
+      (cudaStream_t) stream));
+}
+
+CUresult
 cuMemcpyPeerAsync (CUdeviceptr to, CUcontext to_context, CUdeviceptr from, CUcontext from_context,
     size_t bytes, CUstream stream)
 {
@@ -306,5 +351,40 @@ CUresult
 cuStreamSynchronize (CUstream stream)
 {
   return result_of (cudaStreamSynchronize ((cudaStream_t) stream));
+}
+
+/* --- events --- */
+
+CUresult
+cuEventCreate (CUevent *event, unsigned flags)
+{
+  return result_of (cudaEventCreateWithFlags ((cudaEvent_t *) event, flags));
+}
+
+CUresult
+cuEventDestroy_v2 (CUevent event)
+{
+  return result_of (cudaEventDestroy ((cudaEvent_t) event));
+}
+
+/* By the name that GStreamer asks for. */
+CUresult cuEventDestroy_v1 (CUevent event) __asm__("cuEventDestroy");
+
+CUresult
+cuEventDestroy_v1 (CUevent event)
+{
+  return cuEventDestroy_v2 (event);
+}
+
+CUresult
+cuEventRecord (CUevent event, CUstream stream)
+{
+  return result_of (cudaEventRecord ((cudaEvent_t) event, (cudaStream_t) stream));
+}
+
+CUresult
+cuEventSynchronize (CUevent event)
+{
+  return result_of (cudaEventSynchronize ((cudaEvent_t) event));
 }
 }

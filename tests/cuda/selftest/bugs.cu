@@ -5,6 +5,8 @@
  */
 #include "example.cuh"
 
+#include <dlfcn.h>
+
 enum { N = 64, BYTES = N * sizeof (float) };
 
 #define BUG(name) static __global__ void name (float *out)
@@ -390,6 +392,45 @@ host_pointer_in_a_kernel ()
   return 0;
 }
 
+/* N floats of zeros that belong to a context of their own, as another library's memory does. */
+static float *
+foreign_zeros ()
+{
+  void *driver = dlopen ("libcuda.so.1", RTLD_NOW);
+  const auto create = (int (*) (void **, unsigned, int)) dlsym (driver, "cuCtxCreate_v2");
+  const auto leave = (int (*) (void **)) dlsym (driver, "cuCtxPopCurrent_v2");
+  const auto allocate = (int (*) (float **, size_t)) dlsym (driver, "cuMemAlloc_v2");
+  const auto copy = (int (*) (float *, const float *, size_t)) dlsym (driver, "cuMemcpyHtoD_v2");
+  static const float zeros[N] = { 0 };
+  void *context;
+  float *device;
+
+  MUST (create (&context, 0, 0));
+  MUST (allocate (&device, BYTES));
+  MUST (copy (device, zeros, BYTES));
+  MUST (leave (&context));
+  return device;
+}
+
+static int
+foreign_memory_in_a_kernel ()
+{
+  const cudaLaunchConfig_t config = launch_config (dim3 (1), dim3 (N), 0, 0);
+
+  MUST (cudaLaunchKernelEx (&config, good, foreign_zeros ()));
+  MUST (cudaDeviceSynchronize ());
+  return 0;
+}
+
+static int
+foreign_memory_in_a_copy ()
+{
+  float host[N];
+
+  MUST (cudaMemcpy (host, foreign_zeros (), BYTES, cudaMemcpyDeviceToHost));
+  return 0;
+}
+
 static int
 use_after_free ()
 {
@@ -494,6 +535,8 @@ static const struct {
   HOST (missing_event_in_a_graph),
   HOST (host_touches_device_memory),
   HOST (host_pointer_in_a_kernel),
+  HOST (foreign_memory_in_a_kernel),
+  HOST (foreign_memory_in_a_copy),
   HOST (use_after_free),
   HOST (uninitialised_global),
   HOST (uninitialised_copy),

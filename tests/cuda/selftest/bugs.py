@@ -47,6 +47,8 @@ EXPECTED = {
     'missing_event_in_a_graph': (FAULT, 'was never written'),
     'host_touches_device_memory': (FAULT, 'host code touched device memory'),
     'host_pointer_in_a_kernel': (FAULT, 'which is no device memory'),
+    'foreign_memory_in_a_kernel': (FAULT, 'another context'),
+    'foreign_memory_in_a_copy': (REFUSED, 'memory of another context'),
     'use_after_free': (FAULT, 'which is in no allocation'),
     'uninitialised_global': (FAULT, 'uninitialised global memory: load'),
     'uninitialised_copy': (FAULT, 'was never written'),
