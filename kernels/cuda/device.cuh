@@ -3,21 +3,17 @@
  *
  * Rules for kernels: every thread of a block reaches every barrier, every lane of a warp every shuffle;
  * __syncwarp stands between a write to shared memory and another lane's reading it; no variable lives in
- * the device's global scope. tests/cuda runs them on the CPU and checks that. */
+ * the device's global scope; inline PTX stands in ptx.cuh alone. tests/cuda runs them on the CPU and checks that. */
 #ifndef DSVL2_DEVICE_CUH
 #define DSVL2_DEVICE_CUH
 
 #include "cuda.h"
+#include "ptx.cuh"
 
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>
 #include <math_constants.h>
-
-/* A block's shared memory whose size the launch gives. */
-#define DYNAMIC_SHARED(type, name)                                                                     \
-  extern __shared__ __align__ (16) unsigned char dynamic_shared[];                                     \
-  type *name = reinterpret_cast<type *> (dynamic_shared)
 
 /* A kernel for blocks of so many threads. */
 #define KERNEL(threads) static __global__ void __launch_bounds__ (threads)

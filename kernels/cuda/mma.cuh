@@ -28,21 +28,6 @@ padded_inputs (int I)
   return (I + CHUNK - 1) / CHUNK * CHUNK;
 }
 
-/* sum += a · b for 16 inputs. Lane l has of sum [16, 8] outputs l / 4 and l / 4 + 8 of rows l % 4 · 2 and
- * the next: (output, row), (output, row + 1), (output + 8, row), (output + 8, row + 1). Devices that have
- * no such instruction never run the kernels with it. */
-static __device__ __forceinline__ void
-mma_16_8_16 (float sum[4], unsigned a0, unsigned a1, unsigned a2, unsigned a3, unsigned b0, unsigned b1)
-{
-#if __CUDA_ARCH__ >= 800
-  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, "
-      "%9}, "
-      "{%0, %1, %2, %3};"
-      : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
-      : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
-#endif
-}
-
 /* sum += a chunk's products. Lane l has inputs l % 4 · 8 … of outputs l / 4 (low) and l / 4 + 8 (high), and
  * of row l / 4 of x. */
 static __device__ __forceinline__ void
@@ -100,39 +85,6 @@ load_weights (const __nv_bfloat16 *row, int i, int I)
     return i < I ? __ldcs (reinterpret_cast<const uint4 *> (row + i)) : make_uint4 (0, 0, 0, 0);
   return make_uint4 (two_weights (row, i, I), two_weights (row, i + 2, I), two_weights (row, i + 4, I),
       two_weights (row, i + 6, I));
-}
-
-/* --- copying to shared memory behind the back of the arithmetic ---------------------------------- */
-
-/* 16 bytes, or zeros if not `there`; `from` is an address that may be read in any case. */
-static __device__ __forceinline__ void
-copy_async (uint4 *to, const void *from, bool there)
-{
-#if __CUDA_ARCH__ >= 800
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
-               :
-               : "r"((unsigned) __cvta_generic_to_shared (to)), "l"(from), "r"(there ? 16 : 0)
-               : "memory");
-#endif
-}
-
-/* What was copied since the last call is one group. */
-static __device__ __forceinline__ void
-close_group ()
-{
-#if __CUDA_ARCH__ >= 800
-  asm volatile("cp.async.commit_group;" ::: "memory");
-#endif
-}
-
-/* Waits for this thread's copies, but for the latest `left` groups. */
-template <int left>
-static __device__ __forceinline__ void
-wait_groups ()
-{
-#if __CUDA_ARCH__ >= 800
-  asm volatile("cp.async.wait_group %0;" ::"n"(left) : "memory");
-#endif
 }
 
 #endif

@@ -1,38 +1,35 @@
 #!/usr/bin/env python3
-# dsvl2: what ptxas gives each CUDA kernel: registers, shared memory, spills, occupancy
+# dsvl2: what each CUDA kernel takes: registers, shared memory, local memory, occupancy
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# usage: tests/cuda/resources.py [ARCH…]     default: 75 80 86 89 90 100 120
+# usage: tests/cuda/resources.py MODULE            prints docs/cuda-resources.md for a module with all architectures
+#        tests/cuda/resources.py MODULE TABLE      compares that file with the module's architectures; exit status 1 if it is
+#                                                  out of date, 77 if it is of another nvcc
 #
-# Prints a Markdown table; exit status 1 if a kernel spills or keeps anything in local memory. Occupancy is that of blocks
-# as large as __launch_bounds__ says, without dynamic shared memory: the part of a multiprocessor's warps that fit.
-import os
-import pathlib
+# Exit status 1 also if a kernel keeps anything in local memory, 77 without cuobjdump.
 import re
-import shutil
-import subprocess
 import sys
-import tempfile
-from multiprocessing.pool import ThreadPool
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-NVCC = shutil.which('nvcc') or '/usr/local/cuda/bin/nvcc'
-
+import machine_code
 
 WARP, REGISTERS, REGISTER_UNIT = 32, 65536, 256
 # A multiprocessor's threads, blocks, shared bytes (CUDA C++ Programming Guide, "Compute Capabilities")
 LIMITS = {'75': (1024, 16, 64 << 10), '80': (2048, 32, 164 << 10), '86': (1536, 16, 100 << 10), '89': (1536, 24, 100 << 10),
           '90': (2048, 32, 228 << 10), '100': (2048, 32, 228 << 10), '120': (1536, 24, 100 << 10)}
 
+HEADING = """# The CUDA kernels' resources
 
-def compile_verbosely(source, arch):
-    """What ptxas says about the kernels of a file, {kernel: threads of __launch_bounds__}."""
-    with tempfile.TemporaryDirectory() as folder:
-        log = subprocess.run(
-            [NVCC, '-std=c++17', '-O3', f'-arch=sm_{arch}', '-cubin', '-Xptxas', '-v', '-I', ROOT, source,
-             '-keep', '-keep-dir', folder, '-o', f'{folder}/out.cubin'], check=True, text=True, stderr=subprocess.PIPE).stderr
-        ptx = ''.join(p.read_text() for p in pathlib.Path(folder).glob('*.ptx'))
-    return log, {name: int(n) for name, n in re.findall(r'\.entry (\w+)\([^)]*\)\s*\.maxntid (\d+)', ptx)}
+Written by `tests/cuda/resources.py build/kernels/cuda/dsvl2-cuda.so > docs/cuda-resources.md` from a build for every
+architecture, with nvcc {version}: registers of a thread, and occupancy, the part of a multiprocessor's warps that
+fit. It is that of blocks as large as `__launch_bounds__` says, without dynamic shared memory. No kernel keeps anything in
+local memory, which also means that none spills.
+"""
+
+
+def nvcc_version(folder, module):
+    """That of the nvcc that made a module."""
+    return next((m[1] for _, _, line in machine_code.dump(folder, '-elf', module)
+                 if (m := re.search(r'Tool Version: .*\bV([\d.]+)', line))), 'unknown')
 
 
 def occupancy(arch, threads, registers, shared):
@@ -40,53 +37,68 @@ def occupancy(arch, threads, registers, shared):
     most_threads, most_blocks, shared_there = LIMITS[arch]
     warps = -(-threads // WARP)
     of_warp = -(-registers * WARP // REGISTER_UNIT) * REGISTER_UNIT
-    of_block = shared + (1024 if arch != '75' else 0)  # the system's own
+    of_block = shared + (machine_code.SYSTEM_SHARED if arch != '75' else 0)
     blocks = min(most_blocks, most_threads // threads, REGISTERS // of_warp // warps, shared_there // max(1, of_block))
     return 100 * blocks * warps * WARP // most_threads
 
 
-def demangle(name):
-    """The kernel's name with its template arguments, without its parameters."""
-    text = subprocess.run(['c++filt', name], check=True, text=True, stdout=subprocess.PIPE).stdout.strip()
-    return re.sub(r'\(.*$', '', re.sub(r'\(int\)', '', text)).removeprefix('void ')
+def rows(kernels, archs):
+    """The table's lines, a list of cells each: the kernel, threads, shared bytes, and a cell for each architecture."""
+    yield ['kernel', 'threads', 'static shared bytes', *(f'sm_{arch}' for arch in archs)]
+    yield ['---'] * (3 + len(archs))
+    for source, kernel in dict.fromkeys((s, k) for s, k, _ in sorted(kernels)):
+        of_arch = {arch: kernels[source, kernel, arch] for arch in archs if (source, kernel, arch) in kernels}
+        threads = max(t for t, _, _, _ in of_arch.values())
+        shared = '/'.join(str(n) for n in sorted({s for _, _, s, _ in of_arch.values()}))
+        cells = [f'{of_arch[arch][1]}, {occupancy(arch, threads, *of_arch[arch][1:3])} %' if arch in of_arch else '–'
+                 for arch in archs]
+        yield [f'{source}: {kernel}', str(threads), shared, *cells]
 
 
-def kernels(log):
-    """Yields name, bytes of stack, spill stores, spill loads, registers, static shared memory."""
-    name = frame = None
-    for line in log.splitlines():
-        if m := re.search(r"Compiling entry function '(\w+)'", line):
-            name = m[1]
-        elif m := re.search(r'(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads', line):
-            frame = [int(x) for x in m.groups()]
-        elif m := re.search(r'Used (\d+) registers', line):
-            shared = re.search(r'(\d+) bytes smem', line)
-            yield name, *frame, int(m[1]), int(shared[1]) if shared else 0
+def read_table(path):
+    """-> (version of nvcc, [cells] of each line of the table)"""
+    with open(path, encoding='utf-8') as f:
+        text = f.read()
+    version = re.search(r'with nvcc ([\d.]+):', text)
+    return version and version[1], [[cell.strip() for cell in line.strip('|').split('|')]
+                                    for line in text.splitlines() if line.startswith('|')]
 
 
-HEADING = """# The CUDA kernels' resources
-
-Written by `tests/cuda/resources.py > docs/cuda-resources.md`: what ptxas gives each kernel on each architecture. Local
-memory must be 0. Occupancy is that of blocks as large as `__launch_bounds__` says, without dynamic shared memory.
-
-| kernel | arch | threads | registers | static shared bytes | local bytes | occupancy |
-|---|---|---|---|---|---|---|"""
+def differences(table, now):
+    """Yields the lines in which a table differs from the module, in the columns that both have."""
+    columns = [i for i, name in enumerate(table[0]) if name in now[0]] if table else []
+    then = [[line[i] for i in columns] for line in table]
+    if not then or then[0] != now[0]:
+        yield 'the table lacks an architecture of the module'
+        return
+    yield from ('- ' + ' | '.join(line) for line in then if line not in now)
+    yield from ('+ ' + ' | '.join(line) for line in now if line not in then)
 
 
 def main():
-    archs = sys.argv[1:] or list(LIMITS)
-    jobs = [(source, arch) for source in sorted((ROOT / 'kernels' / 'cuda').glob('*.cu')) for arch in archs]
-    bad = n = 0
-    print(HEADING)
-    with ThreadPool(os.cpu_count()) as pool:
-        for (source, arch), (log, bounds) in zip(jobs, pool.imap(lambda job: compile_verbosely(*job), jobs)):
-            for name, stack, stores, loads, registers, shared in kernels(log):
-                n += 1
-                bad += stack + stores + loads > 0
-                print(f'| {source.stem}: {demangle(name)} | sm_{arch} | {bounds[name]} | {registers} | {shared} | {stack + stores + loads} |'
-                      f' {occupancy(arch, bounds[name], registers, shared)} % |', flush=True)
-    print(f'\n{n} kernels, {bad} with local memory.')
-    return bad > 0 or n == 0
+    module, table = sys.argv[1], sys.argv[2:]
+    folder = machine_code.disassembler_or_skip()
+    kernels = machine_code.resources(folder, module)
+    archs = [arch for arch in LIMITS if any(a == arch for _, _, a in kernels)]
+    local = [f'{s}: {k}, sm_{a}: {n} bytes of local memory' for (s, k, a), (_, _, _, n) in kernels.items() if n > 0]
+    unbound = [f'{s}: {k}: no __launch_bounds__' for (s, k, a), (threads, *_) in kernels.items() if threads == 0]
+    if local or unbound or not kernels:
+        print('\n'.join(local + unbound) or 'the module has no kernel', file=sys.stderr)
+        return 1
+    version = nvcc_version(folder, module)
+    if not table:
+        print(HEADING.format(version=version))
+        print('\n'.join(f'| {" | ".join(row)} |' for row in rows(kernels, archs)))
+        return 0
+    then, lines = read_table(table[0])
+    if then != version:
+        print(f'skipped: {table[0]} is of nvcc {then}, the module of {version}; no kernel has local memory')
+        return machine_code.SKIPPED
+    wrong = list(differences(lines, list(rows(kernels, archs))))
+    print('\n'.join(wrong) or f'{table[0]} is that of {len(kernels)} kernels for {", ".join("sm_" + a for a in archs)}')
+    if wrong:
+        print(f'out of date: {table[0]}. Its first lines say how it is made')
+    return bool(wrong)
 
 
 sys.exit(main())

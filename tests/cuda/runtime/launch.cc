@@ -119,29 +119,47 @@ find_variable (u64 address, Extent64 *extent)
   return true;
 }
 
+static bool host_kernels; /* there are kernels that nvcc did not name */
+
+void
+expect_host_kernels ()
+{
+  host_kernels = true;
+}
+
+static Function *
+function_of (const void *stub)
+{
+  if (host_kernels && functions[stub].name.empty ())
+    functions[stub].name = "kernel";
+  auto f = functions.find (stub);
+  return f == functions.end () ? nullptr : &f->second;
+}
+
 /* --- launching ----------------------------------------------------------------------------------- */
 
-/* What the device refuses; the reason goes to stderr. */
+/* What the device refuses; the reason goes to stderr. k is NULL where nothing is known of the kernel. */
 static cudaError_t
 check_launch (const cudaLaunchConfig_t *c, const Function &f, const Kernel *k)
 {
+  const char *name = f.name.c_str ();
   const dim3 b = c->blockDim, g = c->gridDim;
   const u64 threads = (u64) b.x * b.y * b.z;
 
   if (threads == 0 || b.x > MAX_THREADS || b.y > MAX_THREADS || b.z > 64 || threads > MAX_THREADS)
-    return fail (cudaErrorInvalidConfiguration, "%s: a block of (%u, %u, %u) threads", k->name, b.x,
-        b.y, b.z);
+    return fail (cudaErrorInvalidConfiguration, "%s: a block of (%u, %u, %u) threads", name, b.x, b.y,
+        b.z);
   if (!g.x || !g.y || !g.z || g.x > 0x7fffffff || g.y > 65535 || g.z > 65535)
-    return fail (cudaErrorInvalidConfiguration, "%s: a grid of (%u, %u, %u) blocks", k->name, g.x, g.y,
+    return fail (cudaErrorInvalidConfiguration, "%s: a grid of (%u, %u, %u) blocks", name, g.x, g.y,
         g.z);
-  if (k->max_threads && threads > k->max_threads)
-    return fail (cudaErrorLaunchOutOfResources, "%s: %lu threads, but __launch_bounds__ (%u)", k->name,
+  if (k && k->max_threads && threads > k->max_threads)
+    return fail (cudaErrorLaunchOutOfResources, "%s: %lu threads, but __launch_bounds__ (%u)", name,
         threads, k->max_threads);
   const size_t most =
-      f.max_dynamic ? f.max_dynamic : (size_t) SHARED_WITHOUT_ASKING - static_shared (k);
+      f.max_dynamic ? f.max_dynamic : (size_t) SHARED_WITHOUT_ASKING - (k ? static_shared (k) : 0);
   if (c->dynamicSmemBytes > most)
     return fail (cudaErrorInvalidValue,
-        "%s: %zu bytes of dynamic shared memory, at most %zu are allowed", k->name, c->dynamicSmemBytes,
+        "%s: %zu bytes of dynamic shared memory, at most %zu are allowed", name, c->dynamicSmemBytes,
         most);
   return cudaSuccess;
 }
@@ -168,6 +186,21 @@ launch (const char *name, const void *stub, const cudaLaunchConfig_t *config, vo
   for (u32 i = 0; i < k->n_params; i++)
     memcpy (&l.params[k->params[i].offset], arguments[i], k->params[i].bytes);
   return enqueue (config->stream, { "kernel", stub }, [l] { execute (l); });
+}
+
+cudaError_t
+launch_on_host (const cudaLaunchConfig_t *config, const void *kernel, Work run)
+{
+  Call call ("cudaLaunchKernelExC");
+
+  if (call.chosen_to_fail)
+    return fail (cudaErrorLaunchFailure);
+  if (cudaError_t e = check_launch (config, *function_of (kernel), nullptr))
+    return e;
+  return enqueue (config->stream, { "kernel", kernel }, [=] {
+    expect_unknown_writes ();
+    run ();
+  });
 }
 
 } // namespace standin
@@ -215,18 +248,18 @@ cudaError_t
 cudaFuncSetAttribute (const void *stub, cudaFuncAttribute attribute, int value)
 {
   Call call ("cudaFuncSetAttribute");
-  auto f = functions.find (stub);
+  Function *f = function_of (stub);
 
   if (call.chosen_to_fail)
     return fail (cudaErrorUnknown);
-  if (f == functions.end ())
+  if (!f)
     return fail (cudaErrorInvalidDeviceFunction);
-  const Kernel *k = kernel_of (&f->second);
+  const Kernel *k = kernel_of (f);
   if (attribute == cudaFuncAttributeMaxDynamicSharedMemorySize) {
     if (value < 0 || (k && value + (int) static_shared (k) > device ().shared_optin))
       return fail (cudaErrorInvalidValue, "%s: %d bytes of dynamic shared memory; a block may have %d",
-          f->second.name.c_str (), value, device ().shared_optin);
-    f->second.max_dynamic = value;
+          f->name.c_str (), value, device ().shared_optin);
+    f->max_dynamic = value;
   } else if (attribute != cudaFuncAttributePreferredSharedMemoryCarveout) {
     return fail (cudaErrorInvalidValue, "cudaFuncSetAttribute: attribute %d is unknown here",
         attribute);
@@ -238,18 +271,17 @@ cudaError_t
 cudaFuncGetAttributes (cudaFuncAttributes *a, const void *stub)
 {
   Call call ("cudaFuncGetAttributes");
-  auto f = functions.find (stub);
+  Function *f = function_of (stub);
 
   if (call.chosen_to_fail)
     return fail (cudaErrorUnknown);
-  if (f == functions.end ())
+  if (!f)
     return fail (cudaErrorInvalidDeviceFunction);
-  const Kernel *k = kernel_of (&f->second);
+  const Kernel *k = kernel_of (f);
   memset (a, 0, sizeof *a);
   a->maxThreadsPerBlock = k && k->max_threads ? (int) k->max_threads : (int) MAX_THREADS;
   a->sharedSizeBytes = k ? static_shared (k) : 0;
-  a->maxDynamicSharedSizeBytes =
-      f->second.max_dynamic ? f->second.max_dynamic : (size_t) SHARED_WITHOUT_ASKING;
+  a->maxDynamicSharedSizeBytes = f->max_dynamic ? f->max_dynamic : (size_t) SHARED_WITHOUT_ASKING;
   a->binaryVersion = a->ptxVersion = device ().major * 10 + device ().minor;
   return cudaSuccess;
 }

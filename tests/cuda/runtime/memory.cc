@@ -18,6 +18,10 @@
 #include <unistd.h>
 #include <vector>
 
+/* Kernels compiled for the host may be under AddressSanitizer, which is there then. */
+extern "C" void __asan_poison_memory_region (void const volatile *, size_t) __attribute__ ((weak));
+extern "C" void __asan_unpoison_memory_region (void const volatile *, size_t) __attribute__ ((weak));
+
 namespace standin {
 
 static const size_t ARENA = (size_t) 64 << 30, GAP = 256, ALIGNMENT = 256, PAGE = 4096;
@@ -92,6 +96,9 @@ open_arena ()
   if (arena)
     return;
   arena = (u8 *) reserve (ARENA, PROT_NONE);
+  if (__asan_poison_memory_region)
+    __asan_poison_memory_region (arena, GAP);
+  arena_top = GAP;
   written = (u8 *) reserve (ARENA, PROT_READ | PROT_WRITE);
   shadow = (Shadow *) reserve (ARENA / 2 * sizeof (Shadow), PROT_READ | PROT_WRITE);
   action.sa_sigaction = on_fault;
@@ -137,6 +144,14 @@ is_allocated (const void *p, size_t bytes)
   return bytes == 0 || (find_allocation ((u64) p, &extent) && (u64) p + bytes <= extent.high);
 }
 
+static bool unknown_writes; /* kernels run that do not say what they write */
+
+void
+expect_unknown_writes ()
+{
+  unknown_writes = true;
+}
+
 void
 mark_written (const void *p, size_t bytes)
 {
@@ -147,7 +162,7 @@ mark_written (const void *p, size_t bytes)
 bool
 is_written (const void *p, size_t bytes, size_t *first_missing)
 {
-  if (!is_device_memory (p) || bytes == 0)
+  if (!is_device_memory (p) || bytes == 0 || unknown_writes)
     return true;
   const u8 *begin = written + ((u8 *) p - arena), *gap = (const u8 *) memchr (begin, 0, bytes);
 
@@ -163,6 +178,16 @@ shadow_of (u64 address)
 }
 
 /* --- giving and taking --------------------------------------------------------------------------- */
+
+/* What AddressSanitizer lets kernels touch of a place for an allocation: its first `bytes`. */
+static void
+poison_behind (u64 address, size_t bytes, size_t room)
+{
+  if (__asan_poison_memory_region) {
+    __asan_unpoison_memory_region ((void *) address, bytes);
+    __asan_poison_memory_region ((void *) (address + bytes), room - bytes);
+  }
+}
 
 static cudaError_t
 allocate (void **p, size_t bytes, bool live)
@@ -186,6 +211,7 @@ allocate (void **p, size_t bytes, bool live)
     freed.erase (place);
   }
   in_use += bytes;
+  poison_behind (address, bytes, room);
   allocations[address] = { bytes, DEVICE, live, current_context () };
   *p = (void *) address;
   return cudaSuccess;
@@ -219,6 +245,7 @@ release (u64 address)
   clear (written + at, bytes);
   clear (shadow + at / 2, (bytes + 1) / 2 * sizeof (Shadow));
   in_use -= bytes;
+  poison_behind (address, 0, room);
   freed.insert ({ room, address });
   allocations.erase (a);
 }

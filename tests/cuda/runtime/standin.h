@@ -80,6 +80,9 @@ bool is_allocated (const void *p, size_t bytes);
 void mark_written (const void *p, size_t bytes);
 bool is_written (const void *p, size_t bytes, size_t *first_missing = nullptr);
 
+/* From here on all of it counts as written: kernels run that do not mark what they write. */
+void expect_unknown_writes ();
+
 /* The race check's view of device memory, NULL for other memory. */
 Shadow *shadow_of (u64 address);
 
@@ -140,6 +143,11 @@ struct Launch {
 
 /* Runs it now. */
 void execute (const Launch &launch);
+
+/* Enqueues a kernel that was compiled for the host (tests/cuda/host) after the checks of a launch: `run` runs
+ * all of its blocks. From the first such module on, cudaFuncSetAttribute takes kernels that nvcc did not name. */
+cudaError_t launch_on_host (const cudaLaunchConfig_t *config, const void *kernel, Work run);
+void expect_host_kernels ();
 
 /* Where a variable of the kernels lies. */
 bool find_variable (u64 address, Extent64 *extent);

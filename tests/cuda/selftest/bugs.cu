@@ -4,6 +4,9 @@
  * usage: bugs NAME     (bugs.py runs all of them; it knows what each must say)
  */
 #include "example.cuh"
+#include "kernels/cuda/ptx.cuh"
+
+#include <cuda_pipeline_primitives.h>
 
 #include <dlfcn.h>
 
@@ -107,7 +110,7 @@ BUG (beyond_shared_array)
 
 BUG (beyond_dynamic_shared)
 {
-  extern __shared__ float dynamic[];
+  DYNAMIC_SHARED (float, dynamic);
 
   dynamic[threadIdx.x + 1] = 1;
   __syncthreads ();
@@ -155,7 +158,7 @@ BUG (uninitialised_shared)
 
 BUG (uninitialised_dynamic)
 {
-  extern __shared__ float dynamic[];
+  DYNAMIC_SHARED (float, dynamic);
 
   if (threadIdx.x != 5)
     dynamic[threadIdx.x] = 1;
@@ -211,10 +214,9 @@ BUG (shuffle_from_outside_the_mask)
 BUG (copy_nobody_waited_for)
 {
   __shared__ __align__ (16) float s[N];
-  const unsigned to = (unsigned) __cvta_generic_to_shared (&s[threadIdx.x]);
 
-  asm volatile("cp.async.ca.shared.global [%0], [%1], 4; cp.async.commit_group;" ::"r"(to),
-      "l"(out + threadIdx.x));
+  __pipeline_memcpy_async (&s[threadIdx.x], out + threadIdx.x, 4);
+  __pipeline_commit ();
   __syncthreads ();
   out[threadIdx.x] = s[threadIdx.x];
 }
@@ -222,11 +224,10 @@ BUG (copy_nobody_waited_for)
 BUG (copy_without_barrier)
 {
   __shared__ __align__ (16) float s[N];
-  const unsigned to = (unsigned) __cvta_generic_to_shared (&s[threadIdx.x]);
 
-  asm volatile("cp.async.ca.shared.global [%0], [%1], 4; cp.async.commit_group; cp.async.wait_group "
-               "0;" ::"r"(to),
-      "l"(out + threadIdx.x));
+  __pipeline_memcpy_async (&s[threadIdx.x], out + threadIdx.x, 4);
+  __pipeline_commit ();
+  __pipeline_wait_prior (0);
   out[threadIdx.x] = s[threadIdx.x ^ 1];
 }
 
