@@ -28,6 +28,7 @@ CLAIMS = [
     ('experts_mma', 'sort_pairs', []),
     ('experts_mma', '*<*, true>', [MATRIX, WIDE]),
     ('experts_mma', '*<*, false>', [MATRIX]),
+    ('experts_q', '*', [WIDE]),
     ('frames', '*', []),                            # samples of a byte, from rows at any address
     ('linear', 'multiply_rows<*>', [WIDE]),
     ('linear_mma', 'multiply_few<*, true>', [MATRIX, WIDE]),
@@ -35,10 +36,12 @@ CLAIMS = [
     ('linear_mma', 'multiply_many<*>', [MATRIX, ASYNC]),
     ('linear_mma', 'round_rows<true>', [WIDE]),
     ('linear_mma', 'round_rows<false>', []),
+    ('linear_q', '*', [WIDE]),
     ('logits', 'argmax_row', []),
     ('norm', '*', []),
     ('patches', '*', []),
     ('rope', 'rope_head', []),
+    ('rounding', '*', [WIDE]),
     ('routing', 'route_row', []),
     ('rows', '*', []),
 ]
