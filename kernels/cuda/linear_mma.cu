@@ -218,8 +218,10 @@ run_many (Cuda *c, const Product &p, const __nv_bfloat16 *w, int H)
   const size_t bytes = (size_t) H * p.T * padded_inputs (p.I) * sizeof (__nv_bfloat16);
   void *rounded = buffer_on_device (c, &c->rounded, bytes);
 
-  if (!rounded)
+  if (!rounded) {
+    cuda_check (c, cudaErrorMemoryAllocation, "get memory for linear");
     return;
+  }
   launch (c, "run linear", round_rows<ALIGNED>, dim3 (p.T, H), ROUND_THREADS, 0,
       static_cast<uint4 *> (rounded), p);
   launch (c, "run linear", multiply_many<ALIGNED>, dim3 (ceil_div (p.O, TILE), ceil_div (p.T, TILE), H),

@@ -18,6 +18,7 @@ enum {
   H = 2,
   S = 4,
   PAGE = 4,
+  WIDE = 20, /* rows of a product that rounds them first, with bf16 */
   MATRICES = 1 + 3 * E,
   MAX_MEMORY = 16,
   REPEATS = 3 /* a step is enqueued, captured, replayed */
@@ -31,7 +32,8 @@ typedef struct {
   bool missing; /* an allocation failed */
 } Step;
 
-static float host_weights[MATRICES][D * D], host_rows[T * D], host_tiles[2 * T * 3 * D];
+static uint16_t host_weights[MATRICES][D * D]; /* bf16 */
+static float host_rows[T * D], host_tiles[2 * T * 3 * D], host_wide[WIDE * D];
 static uint8_t picture[S][S][3];
 
 static void *
@@ -61,7 +63,7 @@ place_weights (Step *s)
   for (int i = 0; i < MATRICES; i++) {
     const bool down = i > 2 * E;
 
-    s->weight[i] = (Weight){ host_weights[i], WEIGHT_F32, i == 0 || down ? D : F, down ? F : D };
+    s->weight[i] = (Weight){ host_weights[i], WEIGHT_BF16, i == 0 || down ? D : F, down ? F : D };
     if (!s->k->place (s->k, &s->weight[i]))
       return false;
     s->n_weights++;
@@ -95,7 +97,7 @@ run_layer (void *data)
   k->moe_experts (k, l->y, l->x, l->chosen, l->in, l->experts, T, K, l->scratch);
 }
 
-/* A picture, two tiles, then rows' way through a layer, three times. The checksum of what comes out. */
+/* A picture, two tiles, a wide product, then rows' way through a layer, three times. The checksum of what comes out. */
 static float
 run_step (Step *s)
 {
@@ -113,12 +115,13 @@ run_step (Step *s)
   Ops *k = s->k;
   float *tiles = memory (s, sizeof (float[3 * S * S])), *pool = memory (s, sizeof (float[PAGE * D]));
   float *x = memory (s, sizeof host_rows), *y = memory (s, sizeof host_rows);
-  float *seen = memory (s, 2 * sizeof host_rows);
+  float *seen = memory (s, 2 * sizeof host_rows), *wide = memory (s, sizeof host_wide);
   void *frame_scratch = memory (s, frame_tiles_scratch (&frame, &canvas));
   void *scratch = memory (s, moe_experts_scratch (T, K, D, F));
   void *splits = memory (s, attend_scratch (&shape, 1, PAGE));
   const float *in = uploaded (s, host_rows, sizeof host_rows);
   const float *qkv = uploaded (s, host_tiles, sizeof host_tiles);
+  const float *many = uploaded (s, host_wide, sizeof host_wide);
   const int32_t *chosen = uploaded (s, ids, sizeof ids);
   const StepRows rows = { .T = T,
     .position = uploaded (s, position, sizeof position),
@@ -127,12 +130,14 @@ run_step (Step *s)
     .pages_per_sequence = 1,
     .page_tokens = PAGE };
   float out[T * D] = { 0 }, attended[2 * T * D] = { 0 }, pixels[3 * S * S] = { 0 }, sum = 0;
+  float multiplied[WIDE * D] = { 0 };
 
   if (s->missing)
     return 0;
   k->lane (k, LANE_PICTURES);
   k->frame_tiles (k, tiles, &frame, &canvas, frame_scratch);
   k->attend_tiles (k, seen, qkv, 2, T, H, D / H);
+  k->linear (k, wide, many, &s->weight[0], NULL, WIDE, 0);
   k->lane (k, LANE_STEPS);
   for (int i = 0; i < REPEATS; i++)
     k->step (k, &rows, T, run_layer,
@@ -141,11 +146,14 @@ run_step (Step *s)
     k->pictures_done (k, true);
   k->download (k, pixels, tiles, sizeof pixels);
   k->download (k, attended, seen, sizeof attended);
+  k->download (k, multiplied, wide, sizeof multiplied);
   k->download (k, out, y, sizeof out);
   for (int i = 0; i < T * D; i++)
     sum += out[i];
   for (int i = 0; i < 2 * T * D; i++)
     sum += attended[i];
+  for (int i = 0; i < WIDE * D; i++)
+    sum += multiplied[i];
   for (int i = 0; i < 3 * S * S; i++)
     sum += pixels[i];
   return sum;
@@ -173,6 +181,8 @@ tell (Step *s)
 int
 main (int argc, char **argv)
 {
+  static const uint16_t few_bits[7] = { 0xbec0, 0xbe80, 0xbe00, 0, 0x3e00, 0x3e80,
+    0x3ec0 }; /* −0.375 … 0.375 */
   const OpsOptions options = { .device = argc > 1 ? argv[1] : "cuda",
     .threads = 1,
     .bf16 = argc > 2,
@@ -187,9 +197,11 @@ main (int argc, char **argv)
   }
   for (int i = 0; i < MATRICES; i++)
     for (int j = 0; j < D * D; j++)
-      host_weights[i][j] = (i + j) % 7 * 0.125f - 0.375f;
+      host_weights[i][j] = few_bits[(i + j) % 7];
   for (int i = 0; i < T * D; i++)
     host_rows[i] = i % 5 * 0.25f;
+  for (int i = 0; i < WIDE * D; i++)
+    host_wide[i] = i % 13 * 0.125f;
   for (int i = 0; i < 2 * T * 3 * D; i++)
     host_tiles[i] = i % 11 * 0.13f - 0.6f;
   tell (&s);

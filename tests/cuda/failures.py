@@ -5,8 +5,8 @@ SPDX-License-Identifier: LGPL-2.1-or-later
 usage: failures.py RUN FAILING [ATTENTION] [N…]     TAP on stdout; N: only these calls
 
 FAILING opens the back end, places weights, runs a step and closes it. It runs once as it is, with the stand-in's
-trace, then once for each call of CUDA's runtime in that trace, with that call failing. With ATTENTION, `cudnn` or `auto`,
-bf16 is allowed and the calls are cuDNN's.
+trace, then once for each call of CUDA's runtime in that trace, with that call failing. With ATTENTION bf16 is allowed; with
+`cudnn` or `auto` the calls are cuDNN's.
 """
 import os
 import re
@@ -63,7 +63,7 @@ def main():
     downloaded = next((n for n, name in calls if n > last and name == 'cudaStreamSynchronize'), last)
     failed = done = 0
     for n, name in calls:
-        if name in QUIET or chosen and n not in chosen or attention and not name.startswith('cudnn'):
+        if name in QUIET or chosen and n not in chosen or name.startswith('cudnn') != (attention in ('cudnn', 'auto')):
             continue
         r = run_once(command, STANDIN_FAIL=str(n))
         wrong = judge(r, name, n in in_capture or name in FALLS_BACK, trace.stdout,
