@@ -58,7 +58,7 @@ def demangle(names):
     """{kernel's name in machine code: its name with template arguments, without parameters}"""
     names = sorted(names)
     text = subprocess.run(['c++filt', *names], check=True, text=True, stdout=subprocess.PIPE).stdout
-    return {name: re.sub(r'\(.*$', '', re.sub(r'\((int|bool)\)', '', line)).removeprefix('void ')
+    return {name: re.sub(r'\(.*$', '', re.sub(r'\(\w+\)(?=[-\d])', '', line)).removeprefix('void ')
             for name, line in zip(names, text.splitlines())}
 
 
