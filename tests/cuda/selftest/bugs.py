@@ -72,6 +72,7 @@ HOST = {
     'copy_nobody_waited_for': (FAULT, 'a cp.async that nobody waited for'),
     'copy_without_barrier': None,
     'host_pointer_in_a_kernel': None,
+    'foreign_memory_in_a_kernel': None,
     'use_after_free': None,
 }
 SANITIZED = {
