@@ -21,33 +21,41 @@ weight_choice_find (const char *name)
 
 enum { PIECE_ROWS = 64 };
 
-/* One matrix at a time: workers take pieces of its rows until there are none. */
-struct _Quantiser {
-  GThreadPool *pool; /* of the other threads; NULL: there are none */
+typedef struct {
   void *to;
   const Weight *from;
   WeightType type;
-  int next; /* piece, atomically */
-  GMutex lock;
+} Matrix;
+
+/* One matrix at a time: workers take pieces of its rows until there are none. */
+struct _Quantiser {
+  GThreadPool *pool; /* of the other threads; NULL: there are none */
+  int next;          /* piece, atomically */
+  GMutex lock;       /* of what follows */
   GCond done;
-  int working; /* other threads, with lock */
+  Matrix matrix;
+  int working; /* other threads */
 };
 
 static void
-quantise_pieces (Quantiser *q)
+quantise_pieces (Quantiser *q, const Matrix *m)
 {
-  const int O = q->from->O;
+  const int O = m->from->O;
 
   for (int o; (o = g_atomic_int_add (&q->next, 1) * PIECE_ROWS) < O;)
-    weight_quantise (q->to, q->from, q->type, o, MIN (PIECE_ROWS, O - o));
+    weight_quantise (m->to, m->from, m->type, o, MIN (PIECE_ROWS, O - o));
 }
 
 static void
 work (gpointer task, gpointer quantiser)
 {
   Quantiser *q = quantiser;
+  Matrix matrix;
 
-  quantise_pieces (q);
+  g_mutex_lock (&q->lock);
+  matrix = q->matrix;
+  g_mutex_unlock (&q->lock);
+  quantise_pieces (q, &matrix);
   g_mutex_lock (&q->lock);
   if (--q->working == 0)
     g_cond_signal (&q->done);
@@ -82,15 +90,16 @@ quantiser_run (Quantiser *q, void *to, const Weight *from, WeightType type)
 {
   const int pieces = (from->O + PIECE_ROWS - 1) / PIECE_ROWS;
   const int others = q->pool ? MIN (g_thread_pool_get_max_threads (q->pool), pieces - 1) : 0;
+  const Matrix matrix = { to, from, type };
 
-  q->to = to;
-  q->from = from;
-  q->type = type;
-  q->next = 0;
+  g_mutex_lock (&q->lock);
+  q->matrix = matrix;
+  g_atomic_int_set (&q->next, 0);
   q->working = others;
+  g_mutex_unlock (&q->lock);
   for (int i = 0; i < others; i++)
     g_thread_pool_push (q->pool, q, NULL);
-  quantise_pieces (q);
+  quantise_pieces (q, &matrix);
   g_mutex_lock (&q->lock);
   while (q->working > 0)
     g_cond_wait (&q->done, &q->lock);
