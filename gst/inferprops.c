@@ -45,7 +45,7 @@ static const GEnumValue weights_values[] = {
       "auto" },
   { INFER_WEIGHTS_AS_STORED, "As the model's files have them", "as-stored" },
   { INFER_WEIGHTS_INT8, "Eight bits and a half: nearly the same answers", "int8" },
-  { INFER_WEIGHTS_INT4, "Four bits and a half: the smallest and fastest, answers differ more", "int4" },
+  { INFER_WEIGHTS_INT4, "Four bits and a half: the smallest, answers differ more", "int4" },
   { 0, NULL, NULL },
 };
 
