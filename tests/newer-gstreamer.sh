@@ -18,11 +18,13 @@ shift $(($# > 0))
 [ $# -gt 0 ] || set -- --suite unit --suite gst --no-suite golden
 # The archive that this machine's own packages come from.
 mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Identifier: Packages' 2>/dev/null | grep -m 1 '/debian/*$' || true)
-toolkit=$(dirname "$(dirname "$(readlink -f "$(command -v nvcc || echo /usr/local/cuda/bin/nvcc)")")")
-[ -e "$toolkit/include/cuda.h" ] || toolkit=
+nvcc=$(readlink -f "$(command -v nvcc || echo /usr/local/cuda/bin/nvcc)")
+# The folder of the header itself: nvcc may be a script, and the header beside it a link that leads nowhere in there.
+cuda_include=$(readlink -e "${nvcc%/bin/nvcc}/include/cuda.h" || true)
+cuda_include=${cuda_include%/cuda.h}
 standin=
 for build in "${DSVL2_BUILD:-$top/build-ci}" "$top/build"; do
-  [ -n "$standin" ] || [ -z "$toolkit" ] || [ ! -e "$build/tests/cuda/libcudart.so.13" ] || standin=$build
+  [ -n "$standin" ] || [ -z "$cuda_include" ] || [ ! -e "$build/tests/cuda/libcudart.so.13" ] || standin=$build
 done
 more=(libgstreamer-plugins-bad1.0-dev gstreamer1.0-x python3-gi gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0
   gir1.2-gst-plugins-bad-1.0)
@@ -38,14 +40,14 @@ inside ()
 {
   # shellcheck disable=SC2016
   unshare --mount bash -c '
-    root=$1 toolkit=$2 standin=$3; shift 3
-    mkdir -p "$root/toolkit" "$root/standin"
-    [ -z "$toolkit" ] || mount --bind -o ro "$toolkit" "$root/toolkit"
+    root=$1 cuda_include=$2 standin=$3; shift 3
+    mkdir -p "$root/cuda-include" "$root/standin"
+    [ -z "$cuda_include" ] || mount --bind -o ro "$cuda_include" "$root/cuda-include"
     [ -z "$standin" ] || mount --bind -o ro "$standin" "$root/standin"
     mount -t proc proc "$root/proc"
     mount --rbind /dev "$root/dev"
     exec env -i HOME=/root LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
-      PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin chroot "$root" "$@"' inside "$root" "$toolkit" "$standin" "$@"
+      PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin chroot "$root" "$@"' inside "$root" "$cuda_include" "$standin" "$@"
 }
 
 # The tree as it is here, times kept, so that only what has changed is built again.
@@ -82,8 +84,8 @@ inside sh -c '/source/pipelines/install-deps.sh &&
 inside sh -eu -c '
   cd /source
   [ -f /build/build.ninja ] || meson setup /build -Dwerror=true -Danalytics=enabled -Ddocs=false
-  [ ! -d /toolkit/include ] || meson configure /build -Dcudamemory=enabled \
-    "-Dc_args=-isystem /toolkit/include -DCUDA_MODULE_DIR=\\\"/standin/kernels/cuda\\\""
+  [ ! -e /cuda-include/cuda.h ] || meson configure /build -Dcudamemory=enabled \
+    "-Dc_args=-isystem /cuda-include -DCUDA_MODULE_DIR=\\\"/standin/kernels/cuda\\\""
   ninja -C /build
   gst-inspect-1.0 --version
   meson test -C /build --no-rebuild --print-errorlogs "$@"' sh "$@"
