@@ -10,6 +10,7 @@ struct _Dsvl2Model {
 
 struct _Dsvl2Picture {
   gatomicrefcount refs;
+  int number;
   Dsvl2Frame frame;
   GDestroyNotify free;
   gpointer owner;
@@ -46,8 +47,8 @@ static struct {
   int max_turns;    /* 0: any */
   guint n_requests; /* alive */
   guint n_cancelled, n_engines;
-  int n_alive;
-  GPtrArray *asks; /* FakeAsk */
+  int n_alive, n_pictures; /* n_pictures: that were ever made */
+  GPtrArray *asks;         /* FakeAsk */
 } fake;
 
 GQuark
@@ -135,6 +136,7 @@ dsvl2_picture_new (const Dsvl2Frame *frame, GDestroyNotify free, gpointer owner,
   Dsvl2Picture *picture = g_new0 (Dsvl2Picture, 1);
 
   g_atomic_ref_count_init (&picture->refs);
+  picture->number = g_atomic_int_add (&fake.n_pictures, 1);
   picture->frame = *frame;
   picture->free = free;
   picture->owner = owner;
@@ -335,7 +337,7 @@ remember (const Dsvl2Ask *ask)
     asked->texts[i] = g_strdup (ask->messages[i].text);
   }
   for (int i = 0; i < ask->n_pictures; i++) {
-    asked->pictures[i] = ask->pictures[i];
+    asked->pictures[i] = ask->pictures[i]->number;
     asked->frames[i] = ask->pictures[i]->frame;
   }
   asked->system = asked->roles[0] == DSVL2_ROLE_SYSTEM ? asked->texts[0] : NULL;

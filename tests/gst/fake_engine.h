@@ -18,7 +18,7 @@ typedef struct {
   Dsvl2Role roles[FAKE_MESSAGES];
   char *texts[FAKE_MESSAGES];
   int n_pictures;
-  gconstpointer pictures[FAKE_MESSAGES]; /* to be compared; they may be gone */
+  int pictures[FAKE_MESSAGES]; /* each picture has a number of its own: an address may come again */
   Dsvl2Frame frames[FAKE_MESSAGES];
   Dsvl2Frame frame; /* of the last picture */
   guint32 checksum; /* of its pixels at the time of asking, strides left out */

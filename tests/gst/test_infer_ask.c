@@ -58,7 +58,7 @@ test_prompts (void)
     g_assert_cmpstr (prompts, ==, cases[i].prompts);
     g_assert_cmpuint (fake_n_asked (), ==, cases[i].n);
     for (guint k = 0; k < cases[i].n; k++) {
-      g_assert_true (fake_nth_ask (k)->pictures[0] == fake_nth_ask (0)->pictures[0]);
+      g_assert_cmpint (fake_nth_ask (k)->pictures[0], ==, fake_nth_ask (0)->pictures[0]);
       g_assert_nonnull (test_region (out, k));
       gst_message_unref (test_message (bus, GST_MESSAGE_ELEMENT));
     }
@@ -265,7 +265,7 @@ test_references (void)
     g_assert_cmpint (seen->frames[1].width, ==, 90);
     g_assert_cmpint (seen->frames[2].width, ==, 64);
     for (int k = 0; k < 2; k++) /* decoded once */
-      g_assert_true (seen->pictures[k] == fake_nth_ask (0)->pictures[k]);
+      g_assert_cmpint (seen->pictures[k], ==, fake_nth_ask (0)->pictures[k]);
     g_assert_true ((seen->pictures[2] == fake_nth_ask (0)->pictures[2]) == (i < 2));
   }
   test_infer_end (h);
@@ -391,8 +391,8 @@ test_frames_of_question (void)
   g_assert_true (gst_harness_push_event (h, gst_event_new_eos ()));
   g_assert_cmpuint (fake_n_asked (), ==, 2);
   g_assert_cmpint (fake_last_ask ()->n_pictures, ==, 3);
-  g_assert_true (fake_last_ask ()->pictures[0] != fake_last_ask ()->pictures[1]);
-  g_assert_true (fake_last_ask ()->pictures[1] == fake_last_ask ()->pictures[2]);
+  g_assert_cmpint (fake_last_ask ()->pictures[0], !=, fake_last_ask ()->pictures[1]);
+  g_assert_cmpint (fake_last_ask ()->pictures[1], ==, fake_last_ask ()->pictures[2]);
   test_infer_end (h);
 }
 
