@@ -59,6 +59,9 @@
 GST_DEBUG_CATEGORY_STATIC (gst_dsvl2_infer_debug);
 #define GST_CAT_DEFAULT gst_dsvl2_infer_debug
 
+/* Buffers for waiting frames that a pool is to have from the beginning. */
+enum { EARLY_BUFFERS = 16 };
+
 /* What upstream says to LATENCY queries, if anything. */
 typedef enum { UPSTREAM_UNKNOWN, UPSTREAM_NOT_LIVE, UPSTREAM_LIVE } Upstream;
 
@@ -461,6 +464,39 @@ gst_dsvl2_infer_query (GstBaseTransform *trans, GstPadDirection direction, GstQu
   return GST_BASE_TRANSFORM_CLASS (parent_class)->query (trans, direction, query);
 }
 
+/* Asks for as many more buffers as frames can be kept here: those that are being asked about, and those that wait
+ * behind them. A pool that may not have them would come to a stop. It makes its least number of buffers at once, so
+ * that one leaves out most of a long queue, which may never fill. */
+static gboolean
+gst_dsvl2_infer_propose_allocation (GstBaseTransform *trans, GstQuery *decide_query, GstQuery *query)
+{
+  GstDsvl2Infer *self = GST_DSVL2_INFER (trans);
+  guint kept, kept_at_once;
+  GstVideoInfo info;
+  GstCaps *caps;
+
+  /* where nobody downstream has a say, upstream still hears of the frames that are kept */
+  GST_BASE_TRANSFORM_CLASS (parent_class)->propose_allocation (trans, decide_query, query);
+  gst_query_parse_allocation (query, &caps, NULL);
+  if (caps == NULL || !gst_video_info_from_caps (&info, caps))
+    return FALSE;
+  GST_OBJECT_LOCK (self);
+  kept = self->settings.frames + self->settings.max_queue;
+  kept_at_once = self->settings.frames + MIN (self->settings.max_queue, EARLY_BUFFERS);
+  GST_OBJECT_UNLOCK (self);
+  if (gst_query_get_n_allocation_pools (query) == 0)
+    gst_query_add_allocation_pool (query, NULL, (guint) info.size, 0, 0);
+  for (guint i = 0; i < gst_query_get_n_allocation_pools (query); i++) {
+    g_autoptr (GstBufferPool) pool = NULL;
+    guint size, least, most;
+
+    gst_query_parse_nth_allocation_pool (query, i, &pool, &size, &least, &most);
+    most = most > G_MAXUINT - kept ? 0 : most > 0 ? most + kept : 0;
+    gst_query_set_nth_allocation_pool (query, i, pool, size, least + kept_at_once, most);
+  }
+  return TRUE;
+}
+
 static gboolean
 gst_dsvl2_infer_set_caps (GstBaseTransform *trans, GstCaps *incaps, GstCaps *outcaps)
 {
@@ -731,7 +767,7 @@ gst_dsvl2_infer_class_init (GstDsvl2InferClass *klass)
       "Answers questions about video frames with DeepSeek-VL2, in text and in boxes",
       "The dsvl2 authors");
 
-  /* Without a transform function the base class passes caps, allocation and pixels through. */
+  /* Without a transform function the base class passes caps and pixels through. */
   trans->start = GST_DEBUG_FUNCPTR (gst_dsvl2_infer_start);
   trans->stop = GST_DEBUG_FUNCPTR (gst_dsvl2_infer_stop);
   trans->set_caps = GST_DEBUG_FUNCPTR (gst_dsvl2_infer_set_caps);
@@ -739,6 +775,7 @@ gst_dsvl2_infer_class_init (GstDsvl2InferClass *klass)
   trans->sink_event = GST_DEBUG_FUNCPTR (gst_dsvl2_infer_sink_event);
   trans->src_event = GST_DEBUG_FUNCPTR (gst_dsvl2_infer_src_event);
   trans->query = GST_DEBUG_FUNCPTR (gst_dsvl2_infer_query);
+  trans->propose_allocation = GST_DEBUG_FUNCPTR (gst_dsvl2_infer_propose_allocation);
   trans->generate_output = GST_DEBUG_FUNCPTR (gst_dsvl2_infer_generate_output);
 
   gst_dsvl2_meta_register ();

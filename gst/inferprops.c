@@ -250,7 +250,7 @@ install_frames (GObjectClass *c)
   g_object_class_install_property (c, FIELD (max_queue),
       g_param_spec_uint ("max-queue", "Maximum queue",
           "Offline: maximum number of frames behind one that waits for its answer, so that several are "
-          "answered together",
+          "answered together. They leave when another frame, an event or the end comes",
           0, G_MAXINT, 0, ANY_TIME));
 }
 

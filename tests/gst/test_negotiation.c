@@ -66,6 +66,63 @@ test_caps (void)
 }
 
 /* A pipeline with such a source ends with an error that says what is wrong, before a frame is read. */
+/* A sink with a pool: what it asks for. */
+static GstPadProbeReturn
+propose_pool (GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+  GstQuery *query = GST_PAD_PROBE_INFO_QUERY (info);
+  const guint *least_and_most = data;
+
+  if (GST_QUERY_TYPE (query) != GST_QUERY_ALLOCATION)
+    return GST_PAD_PROBE_OK;
+  gst_query_add_allocation_pool (query, NULL, 4608, least_and_most[0], least_and_most[1]);
+  return GST_PAD_PROBE_HANDLED;
+}
+
+/* Frames that are kept are asked for above what downstream wants. */
+static void
+test_buffers (void)
+{
+  static const struct {
+    const char *properties;
+    guint downstream[2]; /* least, most; 0, 0: it has no pool */
+    guint least, most;
+  } cases[] = {
+    { "", { 0, 0 }, 1, 0 },
+    { "", { 2, 0 }, 3, 0 },
+    { "", { 2, 4 }, 3, 5 },
+    { "max-queue=8", { 0, 0 }, 9, 0 },
+    { "max-queue=8", { 2, 4 }, 11, 13 },
+    { "frames=4", { 2, 4 }, 6, 8 },
+    { "frames=4 max-queue=8", { 2, 0 }, 14, 0 },
+    { "max-queue=2147483647", { 0, 0 }, 17, 0 },
+    { "max-queue=2147483647", { 2, 4 }, 19, 2147483652 },
+    { "max-queue=2147483647", { 2, 4000000000 }, 19, 0 },
+  };
+  const GstVideoInfo info = test_info ("I420", 64, 48);
+  g_autoptr (GstCaps) caps = gst_video_info_to_caps (&info);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
+    GstHarness *h = test_infer_new (cases[i].properties, FALSE, &info);
+    GstQuery *query = gst_query_new_allocation (caps, TRUE);
+    guint size, least, most;
+
+    if (cases[i].downstream[0] > 0)
+      gst_pad_add_probe (h->sinkpad, GST_PAD_PROBE_TYPE_QUERY_DOWNSTREAM | GST_PAD_PROBE_TYPE_PUSH,
+          propose_pool, (gpointer) cases[i].downstream, NULL);
+    g_assert_true (gst_pad_peer_query (h->srcpad, query));
+    g_assert_cmpuint (gst_query_get_n_allocation_pools (query), ==, 1);
+    gst_query_parse_nth_allocation_pool (query, 0, NULL, &size, &least, &most);
+    g_test_message ("%s, downstream %u to %u: %u bytes, %u to %u", cases[i].properties,
+        cases[i].downstream[0], cases[i].downstream[1], size, least, most);
+    g_assert_cmpuint (size, ==, 4608);
+    g_assert_cmpuint (least, ==, cases[i].least);
+    g_assert_cmpuint (most, ==, cases[i].most);
+    gst_query_unref (query);
+    test_infer_end (h);
+  }
+}
+
 static void
 test_refused_in_a_pipeline (void)
 {
@@ -226,6 +283,7 @@ main (int argc, char **argv)
 {
   test_init (&argc, &argv);
   g_test_add_func ("/negotiation/caps", test_caps);
+  g_test_add_func ("/negotiation/buffers", test_buffers);
   g_test_add_func ("/negotiation/pipeline", test_refused_in_a_pipeline);
   g_test_add_func ("/negotiation/too-small", test_too_small);
   g_test_add_func ("/negotiation/crop", test_crop);
