@@ -1,6 +1,7 @@
 /* dsvl2: the questions about one frame, from their submission until all of them have ended
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "asking.h"
+#include "frametime.h"
 #include "gstdsvl2meta.h"
 #include "picture.h"
 #include "prompts.h"
@@ -102,8 +103,8 @@ asking_new (guint64 ticket, const AskingFrame *frame, const InferSettings *setti
     q->seen = (GstDsvl2Seen){ .prompt = q->prompt,
       .prompt_index = (int) (i / asking->n_regions),
       .pts = pts,
-      .stream_time = gst_segment_to_stream_time (frame->segment, GST_FORMAT_TIME, pts),
-      .running_time = gst_segment_to_running_time (frame->segment, GST_FORMAT_TIME, pts),
+      .stream_time = stream_time_of (frame->segment, pts),
+      .running_time = running_time_of (frame->segment, pts),
       .width = GST_VIDEO_INFO_WIDTH (frame->info),
       .height = GST_VIDEO_INFO_HEIGHT (frame->info),
       .region = region.place,

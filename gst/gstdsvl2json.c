@@ -32,6 +32,7 @@
  * Since: 0.1
  */
 #include "gstdsvl2json.h"
+#include "frametime.h"
 #include "gstdsvl2meta.h"
 #include "resultline.h"
 #include <string.h>
@@ -97,7 +98,7 @@ static GstBufferList *
 lines_of (GstDsvl2Json *self, GstBuffer *buffer)
 {
   const LineFrame frame = { buffer, self->width, self->height,
-    gst_segment_to_stream_time (&self->segment, GST_FORMAT_TIME, GST_BUFFER_PTS (buffer)) };
+    stream_time_of (&self->segment, GST_BUFFER_PTS (buffer)) };
   GstBufferList *lines = gst_buffer_list_new ();
   const GstStructure *result;
   gpointer state = NULL;

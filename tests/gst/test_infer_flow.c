@@ -233,6 +233,36 @@ test_segment (void)
   test_infer_end (h);
 }
 
+/* appsrc counts bytes unless it is told otherwise: frames have PTS, and no other times. */
+static void
+test_segment_of_bytes (void)
+{
+  const GstVideoInfo info = test_info ("I420", 64, 48);
+
+  for (int live = 0; live <= 1; live++) {
+    GstHarness *h = test_infer_new ("", live, &info);
+    GstSegment segment;
+    GstBuffer *out;
+
+    gst_segment_init (&segment, GST_FORMAT_BYTES);
+    g_assert_true (gst_harness_push_event (h, gst_event_new_segment (&segment)));
+    fake_answer_all (NULL);
+    out = gst_harness_push_and_pull (h, test_frame_new (&info, 40, 1));
+    if (live) {
+      gst_buffer_unref (out);
+      g_usleep (20000);
+      out = gst_harness_push_and_pull (h, test_frame_new (&info, 80, 1));
+    }
+    g_test_message ("%s: seen at %" G_GUINT64_FORMAT, live ? "live" : "offline",
+        test_uint64 (test_result (out), "seen-pts"));
+    g_assert_cmpuint (test_uint64 (test_result (out), "seen-pts"), ==, 40 * GST_MSECOND);
+    g_assert_cmpuint (test_uint64 (test_result (out), "running-time"), ==, GST_CLOCK_TIME_NONE);
+    g_assert_cmpuint (test_uint64 (test_result (out), "stream-time"), ==, GST_CLOCK_TIME_NONE);
+    gst_buffer_unref (out);
+    test_infer_end (h);
+  }
+}
+
 /* A live segment does too, and what was asked before it is not waited for, nor put on its frames. */
 static void
 test_segment_live (void)
@@ -487,6 +517,7 @@ main (int argc, char **argv)
   g_test_add_func ("/infer/flush/waiting", test_flush_while_waiting);
   g_test_add_func ("/infer/flush/live", test_flush_live);
   g_test_add_func ("/infer/segment", test_segment);
+  g_test_add_func ("/infer/segment-of-bytes", test_segment_of_bytes);
   g_test_add_func ("/infer/segment-live", test_segment_live);
   g_test_add_func ("/infer/caps/change", test_caps_change);
   g_test_add_func ("/infer/caps/none", test_no_caps);

@@ -504,6 +504,10 @@ test_segments (void)
   CHECK_LINE (h, { "timestamp", "null" });
   FLOWS (h, frame_new (-1));
   CHECK_LINE (h, { "timestamp", "null" });
+  gst_segment_init (&segment, GST_FORMAT_BYTES); /* of appsrc, unless it is told otherwise */
+  g_assert_true (gst_harness_push_event (h, gst_event_new_segment (&segment)));
+  FLOWS (h, frame_new (11000));
+  CHECK_LINE (h, { "timestamp", "null" });
   gst_harness_teardown (h);
 }
 
