@@ -39,6 +39,7 @@ class Pipeline:
 
     def __init__(self, properties, on_infer=lambda infer: None):
         self.messages, self.results, self.partials, self.metas, self.told = [], [], [], [], []
+        self.warnings = []
         self.pipeline = Gst.parse_launch(
             f'{SOURCE} ! dsvl2infer name=infer max-new-tokens=12 {properties} ! fakesink name=sink')
         self.infer = self.pipeline.get_by_name('infer')
@@ -65,6 +66,8 @@ class Pipeline:
             assert message and message.type != Gst.MessageType.ERROR, message and message.parse_error()
             if message.has_name('dsvl2-result'):
                 self.messages.append(message.get_structure().copy())
+            if message.type == Gst.MessageType.WARNING:
+                self.warnings.append(message.parse_warning()[0].message)
             if message.type == Gst.MessageType.EOS:
                 break
         self.stats = self.infer.get_property('stats')
@@ -137,6 +140,29 @@ class Test(unittest.TestCase):
             self.assertEqual((p.stats.get_value('answered'), p.stats.get_value('failed')), (FRAMES, 0))
         p = Pipeline(f'history=2 prompt="{"x " * 2000}"', nano)
         self.assertEqual((p.stats.get_value('answered'), p.stats.get_value('failed')), (0, FRAMES))
+
+    def test_context_retry(self):
+        """With nano: a system prompt leaves no room for earlier turns, or none at all. Their bytes would fit."""
+        def nano(infer):
+            infer.set_property('model', os.path.join(os.environ['DSVL2_TEST_ROOT'], 'models/nano/hf'))
+
+        def run(length, history):
+            p = Pipeline(f'history={history} cropping=off prompt="{"x " * 60}" system-prompt="{"x " * length}"', nano)
+            got = [(m.get_value('turns'), m.get_value('prompt-tokens'), m.get_value('text')) for m in p.messages]
+            stats = [p.stats.get_value(name) for name in ('frames', 'answered', 'failed')]
+            print('#', length, history, [(turns, tokens) for turns, tokens, _ in got], stats, p.warnings[:1])
+            self.assertEqual(len(p.metas), FRAMES)
+            return p, got, stats
+
+        self.assertEqual([turns for turns, *_ in run(1, 2)[1]], [0, 1, 2])
+        _, retried, stats = run(400, 2)
+        self.assertEqual(stats, [FRAMES, FRAMES, 0])
+        self.assertEqual([turns for turns, *_ in retried], [0, 0, 0])
+        self.assertEqual(retried, run(400, 0)[1])
+        refused, answers, stats = run(600, 2)
+        self.assertEqual((answers, stats), ([], [FRAMES, 0, FRAMES]))
+        self.assertEqual([meta for _, meta in refused.metas], [None] * FRAMES)
+        self.assertIn('1024', refused.warnings[0])
 
     def test_frames(self):
         p = Pipeline('frames=2')
