@@ -10,7 +10,7 @@ build=(gcc libc6-dev meson ninja-build pkg-config libglib2.0-dev libjson-glib-de
 run=(gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
   gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-x fonts-dejavu-core)
 tests=(clang-format debootstrap python3-gi python3-venv gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0
-  gir1.2-gst-rtsp-server-1.0)
+  gir1.2-gst-rtsp-server-1.0 fonts-droid-fallback)
 
 packages=("${build[@]}" "${run[@]}")
 if [ "${1:-}" = --tests ]; then
