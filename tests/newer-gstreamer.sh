@@ -27,7 +27,7 @@ for build in "${DSVL2_BUILD:-$top/build-ci}" "$top/build"; do
   [ -n "$standin" ] || [ -z "$cuda_include" ] || [ ! -e "$build/tests/cuda/libcudart.so.13" ] || standin=$build
 done
 more=(libgstreamer-plugins-bad1.0-dev gstreamer1.0-x python3-gi gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0
-  gir1.2-gst-plugins-bad-1.0)
+  gir1.2-gst-plugins-bad-1.0 gir1.2-gst-rtsp-server-1.0 fonts-droid-fallback)
 
 not_run ()
 {
