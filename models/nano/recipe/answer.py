@@ -4,6 +4,7 @@ SPDX-License-Identifier: LGPL-2.1-or-later
 """
 import collections
 
+import numpy as np
 import torch
 
 from . import questions
@@ -30,9 +31,11 @@ def _decode(model, tokenizer, x):
 
 @torch.no_grad()
 def answer(model, tokenizer, pictures, asked):
-    """Answers to `asked`, pairs of (index of the picture, question). pictures: [N, 3, TILE, TILE, 3] uint8."""
-    features = torch.cat([model.layout(model.encode(torch.from_numpy(pictures[i:i + 50])))
-                          for i in range(0, len(pictures), 50)])
+    """Answers to `asked`, pairs of (index of the picture, question). pictures: what tiles.cut () gives of each,
+    all in one grid."""
+    views, grid = np.stack([views for views, _ in pictures]), pictures[0][1]
+    features = torch.cat([model.layout(model.encode(torch.from_numpy(views[i:i + 50])), grid)
+                          for i in range(0, len(views), 50)])
     before = model.embed(torch.tensor(tokenizer.encode(questions.PREFIX)))
     tokens = [tokenizer.encode(questions.turn(question)) for _, question in asked]
     answers, alike = [None] * len(asked), collections.defaultdict(list)

@@ -58,6 +58,14 @@ def load(path):
     return model
 
 
+def candidates(path):
+    """The resolutions that a model's pictures may be cut to."""
+    if not os.path.isdir(path):
+        return tiles.CANDIDATES
+    with open(os.path.join(path, 'config.json'), encoding='utf-8') as file:
+        return tuple(tuple(size) for size in json.load(file)['candidate_resolutions'])
+
+
 def _config(tokenizer):
     return {
         'architectures': ['DeepseekVLV2ForCausalLM'], 'model_type': 'deepseek_vl_v2', 'tile_tag': '2D',

@@ -2,9 +2,11 @@
 
 SPDX-License-Identifier: LGPL-2.1-or-later
 
-Every token is 2 × 2 cells of 16 pixels; each cell of the global and of the two local tiles says which kind
+Every token is 2 × 2 cells of 16 pixels; each cell of the global and of the local tiles says which kind
 covers it, whether an object's centre lies in it, and that object's box in parts of the frame.
 """
+import functools
+
 import numpy as np
 import torch
 from torch import nn
@@ -28,25 +30,25 @@ class Detector(nn.Module):
         self.lin = nn.Linear(width, 4 * N_CHANNELS)
 
     def forward(self, features):
-        """[B, 3, n, D] -> [B, 3, CELLS, CELLS, N_CHANNELS]"""
-        B, T, n, _ = features.shape
+        """Tokens of tiles [B, n, D] -> [B, CELLS, CELLS, N_CHANNELS]"""
+        B, n, _ = features.shape
         h = int(n ** .5)
-        y = self.lin(features).float().view(B, T, h, h, 2, 2, N_CHANNELS)
-        return y.permute(0, 1, 2, 4, 3, 5, 6).reshape(B, T, 2 * h, 2 * h, N_CHANNELS)
+        y = self.lin(features).float().view(B, h, h, 2, 2, N_CHANNELS)
+        return y.permute(0, 1, 3, 2, 4, 5).reshape(B, 2 * h, 2 * h, N_CHANNELS)
 
 
-def _claim(objects, view, columns):
-    """Kind [CELLS, columns], centre and box of a view's cells. Small objects are in front of large ones."""
+def _claim(objects, view, columns, rows):
+    """Kind [rows, columns], centre and box of a view's cells. Small objects are in front of large ones."""
     x, y, width, height = view
     across = ((np.arange(columns) + .5) * CELL - x) / width     # cell centres in parts of the frame
-    down = ((np.arange(CELLS) + .5) * CELL - y) / height
-    kind = np.full((CELLS, columns), BACKGROUND, np.int64)
-    centre = np.zeros((CELLS, columns), np.float32)
-    box = np.zeros((CELLS, columns, 4), np.float32)
+    down = ((np.arange(rows) + .5) * CELL - y) / height
+    kind = np.full((rows, columns), BACKGROUND, np.int64)
+    centre = np.zeros((rows, columns), np.float32)
+    box = np.zeros((rows, columns, 4), np.float32)
     for o in sorted(objects, key=lambda o: -(o.x1 - o.x0) * (o.y1 - o.y0)):
         mx, my = (o.x0 + o.x1) / 2, (o.y0 + o.y1) / 2
         column = int(np.clip((mx * width + x) // CELL, 0, columns - 1))
-        row = int(np.clip((my * height + y) // CELL, 0, CELLS - 1))
+        row = int(np.clip((my * height + y) // CELL, 0, rows - 1))
         columns_of = np.nonzero(np.abs(across - mx) <= (o.x1 - o.x0) * COVERED)[0]
         rows_of = np.nonzero(np.abs(down - my) <= (o.y1 - o.y0) * COVERED)[0]
         cells = np.ix_(np.union1d(rows_of, [row]), np.union1d(columns_of, [column]))
@@ -55,15 +57,23 @@ def _claim(objects, view, columns):
     return kind, centre, box
 
 
+def _tiles_of(cells, across, down):
+    """A view's cells [down · CELLS, across · CELLS, …] -> [down · across, CELLS, CELLS, …]"""
+    cells = cells.reshape(down, CELLS, across, CELLS, *cells.shape[2:]).swapaxes(1, 2)
+    return cells.reshape(-1, CELLS, CELLS, *cells.shape[4:])
+
+
 def targets(scenes):
-    """Kind [B, 3, CELLS, CELLS], centre (the same) and box [B, 3, CELLS, CELLS, 4] of each cell."""
-    rows = []
+    """Kind [B, CELLS, CELLS], centre (the same) and box [B, CELLS, CELLS, 4] of each cell of all scenes' tiles."""
+    found = []
     for scene in scenes:
-        whole, local = tiles.views(scene.size)
-        maps = zip(_claim(scene.objects, whole, CELLS),
-                   _claim(scene.objects, local, CELLS * tiles.GRID[0]))
-        rows.append([np.stack([g, l[:, :CELLS], l[:, CELLS:]]) for g, l in maps])
-    return [torch.from_numpy(np.stack(maps)) for maps in zip(*rows)]
+        (whole, local), (across, down) = tiles.views(scene.size), tiles.grid_of(scene.size)
+        found.append(map(functools.partial(_tiles_of, across=1, down=1),
+                         _claim(scene.objects, whole, CELLS, CELLS)))
+        if across * down > 1:
+            found.append(map(functools.partial(_tiles_of, across=across, down=down),
+                             _claim(scene.objects, local, CELLS * across, CELLS * down)))
+    return [torch.from_numpy(np.concatenate(maps)) for maps in zip(*found)]
 
 
 def loss(y, scenes):

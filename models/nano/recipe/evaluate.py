@@ -1,9 +1,11 @@
 """How good a model is: on scenes that were never trained on, or on clips.
 
-usage: python3 -m recipe.evaluate MODEL [--scenes N [--sprites FAMILY] | --clips FILE ...] [--write FOLDER]
+usage: python3 -m recipe.evaluate MODEL [--scenes N [--sprites FAMILY] [--shapes SHAPE ...] | --clips FILE ...]
+                                  [--write FOLDER]
 
 MODEL is a folder in the hub's layout or a stage's .pt file. --write leaves the frames, their truth and all
-questions with their answers in a folder, for tests/bench/nano_eval to be compared with.
+questions with their answers in a folder, for tests/bench/nano_eval to be compared with: it asks all but the
+grounded captions and the second turns. Of several shapes each has its own figures, and N scenes.
 
 SPDX-License-Identifier: LGPL-2.1-or-later
 """
@@ -17,7 +19,7 @@ import re
 import numpy as np
 import torch
 
-from . import answer, checkpoint, frames, nouns, questions, sprites, tiles
+from . import answer, checkpoint, frames, nouns, questions, scenes, sprites, tiles
 from .kinds import KINDS, N_KINDS
 from .tokenizer import Tokenizer
 
@@ -63,24 +65,49 @@ class Question:
         named = {} if kind is None else {'s': KINDS[kind].name, 'p': KINDS[kind].plural}
         self.text = template.format(**named)
 
+    def after(self, question, text):
+        """The same, asked after another one that got the answer `text`."""
+        self.text, self.task = questions.earlier(question.text, text) + self.text, 'second ' + self.task
+        return self
 
-def plan(shown):
-    """All questions about the frames."""
+
+def _second_turns(i, frame):
+    """A kind that is there and one that is not, asked for after a right answer to another question."""
+    there = [kind for kind in range(N_KINDS) if frame.boxes(kind)]
+    whole = [kind for kind in there if len(frame.boxes(kind, WHOLE)) == len(frame.boxes(kind))]
+    for kind in range(N_KINDS):
+        if kind in there and kind not in whole:
+            continue
+        other = next((k for k in whole if k != kind), None)
+        if other is not None and (i + kind) % 2:
+            first = Question(i, 'count', other, COUNT)
+            text = questions.text_of(questions.count(other, frame.boxes(other)))
+        else:
+            first, text = Question(i, 'describe', None, DESCRIBE), frame.truth['caption']
+        task = 'find' if kind in there else 'absent'
+        if task == 'find' or (i + kind) % 4 == 0:
+            yield Question(i, task, kind, FIND[(i + kind) % len(FIND)]).after(first, text)
+
+
+def plan(shown, before):
+    """All questions about the frames; so many were shown before them."""
     for i, frame in enumerate(shown):
+        turn = before + i
         for kind in range(N_KINDS):
             there = len(frame.boxes(kind, WHOLE))
             if there < len(frame.boxes(kind)):    # one is half out of the frame: neither there nor not
                 if there:
-                    yield Question(i, 'find', kind, FIND[(i + kind) % len(FIND)])
+                    yield Question(i, 'find', kind, FIND[(turn + kind) % len(FIND)])
                 continue
-            yield Question(i, 'find' if there else 'absent', kind, FIND[(i + kind) % len(FIND)])
+            yield Question(i, 'find' if there else 'absent', kind, FIND[(turn + kind) % len(FIND)])
             yield Question(i, 'is there', kind, IS_THERE)
             if there:
                 yield Question(i, 'count', kind, COUNT)
-        yield Question(i, 'untaught', None, 'find ' + nouns.HELD_OUT[i % len(nouns.HELD_OUT)])
+        yield Question(i, 'untaught', None, 'find ' + nouns.HELD_OUT[turn % len(nouns.HELD_OUT)])
         if 'caption' in frame.truth:
             yield Question(i, 'describe', None, DESCRIBE)
             yield Question(i, 'ground', None, GROUND)
+            yield from _second_turns(i, frame)
 
 
 class Score:
@@ -88,6 +115,10 @@ class Score:
         self.rates = collections.defaultdict(list)                          # name: right or not
         self.boxes = collections.defaultdict(lambda: np.zeros(3, int))      # name: matched, said, true
         self.ious = []
+
+    def _second_find(self, frame, kind, text):
+        true, said = frame.boxes(kind), boxes_of(text)
+        self.boxes['second turn: find'] += np.array([len(match(said, true)), len(said), len(true)])
 
     def _find(self, frame, kind, text):
         true, partial = frame.boxes(kind, WHOLE), frame.boxes(kind)
@@ -119,8 +150,11 @@ class Score:
         kind, task = question.kind, question.task
         if task == 'find':
             self._find(frame, kind, text)
-        elif task == 'absent':
-            self.rates['absent: said so'].append(text == questions.text_of(questions.absent(kind)))
+        elif task == 'second find':
+            self._second_find(frame, kind, text)
+        elif task in ('absent', 'second absent'):
+            name = 'absent: said so' if task == 'absent' else 'second turn: absent, said so'
+            self.rates[name].append(text == questions.text_of(questions.absent(kind)))
         elif task == 'untaught':
             self.rates['untaught: said there is none'].append(text.startswith(' There is no '))
         elif task == 'is there':
@@ -156,27 +190,33 @@ def main():
     parser.add_argument('model')
     parser.add_argument('--scenes', type=int, default=200)
     parser.add_argument('--sprites', choices=(sprites.NOTO, sprites.EMOJIONE), default=sprites.NOTO)
+    parser.add_argument('--shapes', nargs='+', choices=tuple(scenes.FRAMES), default=[scenes.WIDE])
     parser.add_argument('--clips', nargs='+')
     parser.add_argument('--write')
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     model, tokenizer = checkpoint.load(arguments.model), Tokenizer()
-    shown = (list(itertools.chain(*map(frames.of_clip, arguments.clips))) if arguments.clips
-             else list(frames.held_out(arguments.scenes, arguments.sprites)))
-    asked = list(plan(shown))
-    pictures = np.stack([tiles.cut(frame.image)[0] for frame in shown])
-    answers = answer.answer(model, tokenizer, pictures, [(q.frame, q.text) for q in asked])
-    score = Score()
-    for question, text in zip(asked, answers):
-        score.add(shown[question.frame], question, text)
-    print(f'{arguments.model}: {len(shown)} frames, {len(asked)} questions')
-    print('\n'.join(score.lines()))
+    candidates = checkpoint.candidates(arguments.model)
+    sets = ({'of clips': list(itertools.chain(*map(frames.of_clip, arguments.clips)))} if arguments.clips
+            else {shape: list(frames.held_out(arguments.scenes, arguments.sprites, shape))
+                  for shape in arguments.shapes})
+    every, lines = [], []
+    for shape, shown in sets.items():
+        asked = list(plan(shown, len(every)))
+        pictures = [tiles.cut(frame.image, candidates) for frame in shown]
+        answers = answer.answer(model, tokenizer, pictures, [(q.frame, q.text) for q in asked])
+        score = Score()
+        for question, text in zip(asked, answers):
+            score.add(shown[question.frame], question, text)
+            lines.append({'frame': len(every) + question.frame, 'task': question.task,
+                          'question': question.text, 'answer': text})
+        print(f'{arguments.model}: {len(shown)} frames {shape}, {len(asked)} questions')
+        print('\n'.join(score.lines()), flush=True)
+        every += shown
     if arguments.write:
-        frames.write(arguments.write, shown)
+        frames.write(arguments.write, every)
         with open(os.path.join(arguments.write, 'answers.jsonl'), 'w', encoding='utf-8') as file:
-            for q, text in zip(asked, answers):
-                file.write(json.dumps({'frame': q.frame, 'task': q.task, 'question': q.text, 'answer': text},
-                                      ensure_ascii=False) + '\n')
+            file.writelines(json.dumps(line, ensure_ascii=False) + '\n' for line in lines)
 
 
 if __name__ == '__main__':

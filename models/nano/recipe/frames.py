@@ -40,11 +40,12 @@ def describe(kind, number, box, visible=1.):
             'visible': round(visible, 3)}
 
 
-def held_out(n, family=sprites.NOTO):
-    """n scenes of a seed that no training uses."""
-    rng = np.random.default_rng(HELD_OUT_SEED + (family != sprites.NOTO))
+def held_out(n, family=sprites.NOTO, shape=scenes.WIDE):
+    """n scenes of a shape and of a seed that no training uses."""
+    seed = HELD_OUT_SEED + 10 * list(scenes.FRAMES).index(shape) + (family != sprites.NOTO)
+    rng = np.random.default_rng(seed)
     for _ in range(n):
-        image, scene = scenes.draw(rng, family)
+        image, scene = scenes.draw(rng, family, shape)
         width, height = scene.size
         objects = [describe(o.kind, i, [round(v * s) for v, s in zip(o[1:], (width, height) * 2)])
                    for i, o in enumerate(scene.objects, 1)]

@@ -47,14 +47,14 @@ class Vl2(nn.Module):
         return self.language.model.embed_tokens
 
     def encode(self, pictures):
-        """uint8 tiles [B, 1 + n, S, S, 3] -> projected tokens [B, 1 + n, SIDE², D]"""
+        """uint8 tiles [B, views, S, S, 3] -> projected tokens [B, views, SIDE², D]"""
         x = pictures.flatten(0, 1).permute(0, 3, 1, 2).float() / 127.5 - 1
         y = self.projector(self.vision(x))
         return y.view(*pictures.shape[:2], *y.shape[1:])
 
-    def layout(self, features, grid=tiles.GRID):
+    def layout(self, features, grid):
         """Image tokens in reading order: the global view, the separator, the local views joined; a newline
-        after each row. -> [B, n, D]"""
+        after each row. Where one tile is both there is one view. -> [B, n, D]"""
         B, _, _, D = features.shape
         across, down = grid
 
@@ -62,7 +62,7 @@ class Vl2(nn.Module):
             newline = self.image_newline.to(view.dtype).expand(B, view.shape[1], 1, D)
             return torch.cat([view, newline], 2).flatten(1, 2)
         whole = features[:, 0].reshape(B, SIDE, SIDE, D)
-        local = features[:, 1:].reshape(B, down, across, SIDE, SIDE, D)
+        local = features[:, -across * down:].reshape(B, down, across, SIDE, SIDE, D)
         local = local.permute(0, 1, 3, 2, 4, 5).reshape(B, down * SIDE, across * SIDE, D)
         separator = self.view_seperator.to(features.dtype).expand(B, 1, D)
         return torch.cat([lines(whole), separator, lines(local)], 1)

@@ -42,8 +42,10 @@ IS_THERE = ['Is there a {s}?', 'Is there a {s} in the image?', 'is there a {s}',
             'Do you see a {s}?', 'Are there {p} in the image?']
 
 # A turn around its image tokens and its question.
-PREFIX = '<｜begin▁of▁sentence｜><|User|>: '
+USER = '<|User|>: '
+PREFIX = '<｜begin▁of▁sentence｜>' + USER
 SUFFIX = '\n\n<|Assistant|>:'
+END = '<｜end▁of▁sentence｜>'
 NOTHING = ()    # "look" of a piece that says that nothing (more) is there
 
 
@@ -58,8 +60,13 @@ def text_of(pieces):
 
 
 def turn(question):
-    """What follows the image tokens, up to the answer."""
+    """What follows the image tokens, up to the answer. The question may have an earlier() before it."""
     return '\n' + question + SUFFIX
+
+
+def earlier(question, answer):
+    """A turn that was had before a question, as the conversation keeps it."""
+    return question + SUFFIX + answer.strip() + END + USER
 
 
 def with_article(noun):
@@ -211,3 +218,12 @@ def ask(rng, scene, task):
     if task == 'find':
         phrase = 'the ' + own[several]
     return question, found(phrase, objects) if objects else absent(kind)
+
+
+FIRST = ('phrase', 'find', 'count', 'is there', 'describe', 'absent')
+
+
+def first_turn(rng, scene):
+    """What is put before a question to make it a second one: any other, rightly answered."""
+    question, answer = ask(rng, scene, _pick(rng, FIRST))
+    return earlier(question, text_of(answer))

@@ -22,6 +22,7 @@ from .model import LANGUAGE, VISION
 from .packing import N_BEFORE
 
 TOLERANCE = 1e-3    # of logits, which go to about 25; both are float32
+GRID = (2, 1)    # of the pictures that are compared
 STOOD_IN = '''
     attrdict einops timm timm.layers timm.models timm.models._manipulate xformers xformers.ops transformers
     transformers.activations transformers.cache_utils transformers.configuration_utils
@@ -146,8 +147,8 @@ def compare(model, path):
     """The largest difference of embeddings, and of logits, on random pictures and tokens."""
     vision, projector, layers, embed = _reference(path, model.state_dict())
     torch.manual_seed(0)
-    pictures = torch.randint(0, 256, (2, 3, tiles.TILE, tiles.TILE, 3), dtype=torch.uint8)
-    image = model.layout(model.encode(pictures))
+    pictures = torch.randint(0, 256, (2, tiles.n_views(GRID), tiles.TILE, tiles.TILE, 3), dtype=torch.uint8)
+    image = model.layout(model.encode(pictures), GRID)
     n, T = image.shape[1], 90
     ids = torch.randint(0, 1000, (2, T))
     ours = model.embed(ids)
@@ -159,7 +160,7 @@ def compare(model, path):
         projector=projector, tile_tag='2D', global_view_pos='head', image_newline=model.image_newline,
         view_seperator=model.view_seperator)
     pixels = pictures.permute(0, 1, 4, 2, 3).float() / 127.5 - 1
-    theirs = embed(shell, ids, pixels, is_image, torch.tensor([[tiles.GRID]] * 2))
+    theirs = embed(shell, ids, pixels, is_image, torch.tensor([[GRID]] * 2))
     hidden, mask = theirs, torch.full((T, T), float('-inf')).triu(1).expand(2, 1, T, T)
     for layer in layers:
         hidden = layer(hidden, attention_mask=mask, position_ids=torch.arange(T)[None])[0]

@@ -16,9 +16,14 @@ KIND_FREQUENCY = np.array([kind.weight for kind in KINDS])
 KIND_FREQUENCY = KIND_FREQUENCY / KIND_FREQUENCY.sum()
 MIXED_COUNT = (.03, .22, .25, .22, .15, .08, .05)    # how often a mixed scene has 0 .. 6 objects
 ALIKE_COUNT = (.1, .225, .225, .225, .225)           # … and a scene of one kind 1 .. 5 of it
-SMALLEST = .2                                        # sizes: the root of the area, in heights of the frame
+SMALLEST = .2                                        # sizes: the root of the area, in short sides of the frame
 LARGEST = {0: .6, 1: .7, 2: .6, 3: .5, 4: .42}       # by the number of objects
 LARGEST_OF_MANY = .36
+
+# Frames, each as (width, height), and how often the first of the two is drawn.
+WIDE, SQUARE, UPRIGHT = 'wide', 'square', 'upright'
+FRAMES = {WIDE: ((320, 180), (300, 225), .93), SQUARE: ((180, 180), (225, 225), .7),
+          UPRIGHT: ((180, 320), (225, 300), .7)}
 
 
 class Object(NamedTuple):
@@ -51,15 +56,17 @@ def _draw_kinds(rng):
 
 def _draw_sprite(rng, kind, usual, largest, frame, family):
     """A sprite of the kind, of about the usual size, mirrored, tilted or neither."""
-    choice, height = sprites.of_kind(kind, family), frame[1]
+    choice, (width, height) = sprites.of_kind(kind, family), frame
     sprite = choice[int(rng.integers(len(choice)))]
-    size = np.clip(usual * math.exp(rng.normal(0, .22)), SMALLEST, largest) * height
+    size = np.clip(usual * math.exp(rng.normal(0, .22)), SMALLEST, largest) * min(frame)
     size *= KINDS[kind].size if kind < N_KINDS else 1
     scale = size / math.sqrt(sprite.width * sprite.height)
     w = max(6, int(sprite.width * scale * rng.uniform(.94, 1.08)))
     h = max(6, int(sprite.height * scale))
     if h > .95 * height:
         w, h = int(w * .95 * height / h), int(.95 * height)
+    if w > .95 * width:
+        w, h = int(.95 * width), int(h * .95 * width / w)
     sprite = sprites.resized(sprite, w, h)
     if rng.random() < .5:
         sprite = sprites.mirrored(sprite)
@@ -105,7 +112,7 @@ def _photograph(rng, image):
     pixels = np.asarray(image).astype(np.float32)
     pixels = (((pixels - 128) * rng.uniform(.8, 1.12) + 128) * rng.uniform(.7, 1.12)
               * rng.uniform(.95, 1.05, 3).astype(np.float32))
-    if rng.random() < .4 and image.width < 400:
+    if rng.random() < .4 and min(image.size) < 250:
         pixels = pixels + rng.normal(0, rng.uniform(1, 6), pixels.shape)
     image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
     if rng.random() < .4:
@@ -115,9 +122,10 @@ def _photograph(rng, image):
     return image
 
 
-def draw(rng, family=sprites.NOTO):
-    """A picture with sprites of the family, and its Scene."""
-    width, height = (320, 180) if rng.random() < .93 else (300, 225)
+def draw(rng, family=sprites.NOTO, shape=WIDE):
+    """A picture of the shape with sprites of the family, and its Scene."""
+    usual_size, other_size, often = FRAMES[shape]
+    width, height = usual_size if rng.random() < often else other_size
     image, background = backgrounds.paint(rng, width, height)
     if rng.random() < .3:
         width, height = width * 2, height * 2

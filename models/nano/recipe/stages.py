@@ -7,9 +7,8 @@ import math
 import torch
 from torch import nn
 
-from . import detector, packing, training
+from . import detector, packing, pool, training
 from .model import LANGUAGE, Vl2
-from .pool import Pool
 from .tokenizer import COORDINATES, Tokenizer
 
 
@@ -25,21 +24,27 @@ def _inherit(modules, path, which='last'):
 
 class Vision(training.Stage):
     name = 'vision'
-    schedule = training.Schedule(steps=7000, batch=32, rate=1.2e-3, warm=50, end=.04)
+    schedule = training.Schedule(steps=3600, batch=32, rate=1.2e-3, warm=50, end=.04)
 
-    def __init__(self, work, seed, rank):
-        super().__init__(work, seed, rank)
+    def __init__(self, work, seed, length, rank):
+        super().__init__(work, seed, length, rank)
         self.modules = _initial(self)
-        self.pool = Pool(f'{work}/scenes')
+        self.pool = pool.Pool(f'{work}/scenes')
 
     def groups(self):
         model = self.modules['model']
         return training.decayed([model.vision, model.projector, self.modules['detector']])
 
     def loss(self, step):
-        pictures, scenes = self.pool.batch(self.generator(step, self.rank.index), self.share)
+        rng, views, scenes = self.generator(step, self.rank.index), [], []
+        for shape, n in pool.share(self.share).items():
+            if n > 0:
+                pictures, drawn = self.pool.batch(rng, n, shape)
+                views.append(torch.from_numpy(pictures).flatten(0, 1))
+                scenes += drawn
         with training.mixed_precision():
-            y = self.modules['detector'](self.modules['model'].encode(torch.from_numpy(pictures)))
+            features = self.modules['model'].encode(torch.cat(views)[None])[0]
+            y = self.modules['detector'](features)
         return detector.loss(y, scenes)
 
 
@@ -65,14 +70,14 @@ def _soft_labels(sigma):
 class Language(training.Stage):
     """The language model on the features of the vision stage, which stay as they are."""
     name = 'language'
-    schedule = training.Schedule(steps=5000, batch=16, rate=1.2e-3, warm=50, end=.3)
+    schedule = training.Schedule(steps=1400, batch=12, rate=1.2e-3, warm=50, end=.3)
     guide = .3, .15              # weight of the attention guide at the start and at the end
     sigma = 2.5, 1.2             # of the soft labels, in coordinates
     detector_weight = 0.
     inherited = 'vision'
 
-    def __init__(self, work, seed, rank):
-        super().__init__(work, seed, rank)
+    def __init__(self, work, seed, length, rank):
+        super().__init__(work, seed, length, rank)
         self.tokenizer = Tokenizer()
         self.packer = packing.Packer(self.tokenizer)
         self.modules = _initial(self)
@@ -80,7 +85,7 @@ class Language(training.Stage):
         _inherit(self.modules, f'{work}/{self.inherited}.pt')
         if self.inherited == 'vision':
             _order_coordinates(self.model, self.tokenizer)
-        self.pool = Pool(f'{work}/scenes')
+        self.pool = pool.Pool(f'{work}/scenes')
         self.window, self.batches = -1, []
 
     def groups(self):
@@ -101,7 +106,7 @@ class Language(training.Stage):
 
     def _hidden(self, features, batch):
         """Last hidden states of the questions and answers, [B, T, D]."""
-        image = self.model.layout(features.float())
+        image = self.model.layout(features.float(), batch.grid)
         before = self.model.embed(torch.tensor(self.packer.prefix)).expand(len(batch.scenes), -1, -1)
         prefix = before.shape[1] + image.shape[1]
         positions = torch.cat([torch.arange(prefix),
@@ -149,7 +154,7 @@ class Language(training.Stage):
             with torch.set_grad_enabled(not frozen):
                 features = self.model.encode(torch.from_numpy(batch.pictures))
             hidden = self._hidden(features, batch)
-            cells = None if frozen else self.modules['detector'](features)
+            cells = None if frozen else self.modules['detector'](features.flatten(0, 1))
         answer, figures = self._answer_loss(hidden, batch, step)
         guide, more = self._guide_loss(batch, step)
         total = answer + guide + .01 * sum(layer.mlp.balance for layer in self.model.language.expert_layers)
@@ -162,7 +167,7 @@ class Language(training.Stage):
 class Joint(Language):
     """Everything together; the moving average of its weights is the model."""
     name = 'joint'
-    schedule = training.Schedule(steps=4500, batch=20, rate=1e-3, warm=30, end=.02, average=.995)
+    schedule = training.Schedule(steps=1500, batch=20, rate=1e-3, warm=30, end=.02, average=.995)
     guide = .3, .09
     sigma = 1.2, .8
     detector_weight = .5

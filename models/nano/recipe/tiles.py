@@ -5,16 +5,15 @@ SPDX-License-Identifier: LGPL-2.1-or-later
 import numpy as np
 from PIL import ImageOps
 
-TILE = 128                                # the vision tower's image_size
-CANDIDATES = ((128, 128), (256, 128))     # candidate_resolutions of config.json
+TILE = 128                                            # the vision tower's image_size
+CANDIDATES = ((128, 128), (256, 128), (128, 256))     # candidate_resolutions of config.json
 GREY = (127, 127, 127)
-GRID = (2, 1)                             # tiles across and down of every wide frame, all that is taught
 
 
-def best_resolution(size):
+def best_resolution(size, candidates=CANDIDATES):
     """The candidate that keeps most pixels of a picture, then the one that wastes least."""
     best, most, least_waste = None, 0, float('inf')
-    for width, height in CANDIDATES:
+    for width, height in candidates:
         scale = min(width / size[0], height / size[1])
         kept = min(int(size[0] * scale) * int(size[1] * scale), size[0] * size[1])
         waste = width * height - kept
@@ -23,14 +22,28 @@ def best_resolution(size):
     return best
 
 
-def cut(image):
-    """uint8 tiles [1 + n, TILE, TILE, 3], the global view first, and their (across, down)."""
-    width, height = best_resolution(image.size)
+def grid_of(size, candidates=CANDIDATES):
+    """Local tiles (across, down) of a picture."""
+    width, height = best_resolution(size, candidates)
+    return width // TILE, height // TILE
+
+
+def n_views(grid):
+    """Tiles that are encoded: a single local tile shows what the global one does, which then stands for both."""
+    return 1 if grid == (1, 1) else 1 + grid[0] * grid[1]
+
+
+def cut(image, candidates=CANDIDATES):
+    """uint8 tiles [n_views, TILE, TILE, 3], the global view first, and the grid of the others."""
+    grid = grid_of(image.size, candidates)
     views = [np.asarray(ImageOps.pad(image, (TILE, TILE), color=GREY))]
+    if grid == (1, 1):
+        return np.stack(views), grid
+    width, height = grid[0] * TILE, grid[1] * TILE
     local = np.asarray(ImageOps.pad(image, (width, height), color=GREY))
     for y in range(0, height, TILE):
         views += [local[y:y + TILE, x:x + TILE] for x in range(0, width, TILE)]
-    return np.stack(views), (width // TILE, height // TILE)
+    return np.stack(views), grid
 
 
 def placement(size, canvas):
@@ -43,5 +56,5 @@ def placement(size, canvas):
 
 
 def views(size):
-    """Placement on the global tile and on the two local tiles side by side."""
-    return placement(size, (TILE, TILE)), placement(size, (TILE * GRID[0], TILE * GRID[1]))
+    """Placement on the global tile and on the local tiles joined."""
+    return placement(size, (TILE, TILE)), placement(size, best_resolution(size))

@@ -1,6 +1,6 @@
 """Makes the model from nothing: draws the scenes, trains the three stages, measures, exports.
 
-usage: python3 -m recipe.train WORK [--ranks 2] [--seed 1]
+usage: python3 -m recipe.train WORK [--ranks 2] [--seed 1] [--length 1]
 
 Interrupt it as you like and start it again: it goes on where it was. WORK needs 5 GB. The result is
 WORK/hf; --chunks, --until and --steps make less of it, to try things out.
@@ -14,7 +14,7 @@ import os
 import subprocess
 import sys
 
-from . import checkpoint, pool, training
+from . import checkpoint, pool, scenes, training
 from .stages import STAGES
 
 GRADIENTS = 4 << 20    # numbers that ranks exchange: more than the model has
@@ -27,7 +27,7 @@ def make_model(arguments):
     for stage in STAGES:
         weights = f'{work}/{stage.name}.pt'
         if not os.path.exists(weights):
-            make = functools.partial(stage, work, arguments.seed)
+            make = functools.partial(stage, work, arguments.seed, arguments.length)
             training.run(make, GRADIENTS, arguments.ranks, arguments.steps)
         if not os.path.exists(weights):
             print(f'{stage.name} is not done yet: start the command again to go on')
@@ -35,7 +35,7 @@ def make_model(arguments):
         if stage.name == arguments.until:
             return
     checkpoint.export(checkpoint.load(f'{work}/joint.pt'), f'{work}/hf')
-    subprocess.run([sys.executable, '-m', 'recipe.evaluate', f'{work}/hf'], check=True)
+    subprocess.run([sys.executable, '-m', 'recipe.evaluate', f'{work}/hf', '--shapes', *scenes.FRAMES], check=True)
 
 
 def main():
@@ -43,7 +43,8 @@ def main():
     parser.add_argument('work')
     parser.add_argument('--ranks', type=int, default=2, help='processes that train together')
     parser.add_argument('--seed', type=int, default=1)
-    parser.add_argument('--chunks', type=int, default=27, help='scenes to draw, in thousands')
+    parser.add_argument('--length', type=float, default=1., help='the schedules are so many times as long')
+    parser.add_argument('--chunks', type=int, default=25, help='scenes to draw, in thousands')
     parser.add_argument('--until', choices=[stage.name for stage in STAGES], help='the last stage to train')
     parser.add_argument('--steps', type=int, default=0, help='stop after so many steps of a stage')
     try:

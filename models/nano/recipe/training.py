@@ -55,12 +55,14 @@ class Rank(NamedTuple):
 
 
 class Stage:
-    """What a stage brings to the loop. `modules` is a ModuleDict of all that is trained or saved."""
+    """What a stage brings to the loop. `modules` is a ModuleDict of all that is trained or saved; `length`: the
+    schedule's steps are multiplied by it."""
     name = None
     schedule = None
 
-    def __init__(self, work, seed, rank):
+    def __init__(self, work, seed, length, rank):
         self.work, self.seed, self.rank = work, seed, rank
+        self.schedule = self.schedule._replace(steps=max(1, round(self.schedule.steps * length)))
 
     def groups(self):
         """AdamW's parameter groups, each with `scale`, its part of the rate."""
@@ -120,16 +122,19 @@ class _Report:
 
     def __init__(self, stage):
         self.stage, self.sums, self.start = stage, {}, time.monotonic()
+        self.busy = time.process_time()
 
     def add(self, step, figures):
         for name, value in figures.items():
             self.sums[name] = self.sums.get(name, 0) + value
         if step % REPORT_EVERY:
             return
-        rate = REPORT_EVERY * self.stage.schedule.batch / (time.monotonic() - self.start)
+        n = REPORT_EVERY * self.stage.schedule.batch
+        rate, pace = n / (time.monotonic() - self.start), n / (time.process_time() - self.busy)
         means = ' '.join(f'{name} {total / REPORT_EVERY:.3f}' for name, total in self.sums.items())
-        print(f'{self.stage.name} {step}/{self.stage.schedule.steps} {rate:.1f} pictures/s {means}', flush=True)
-        self.sums, self.start = {}, time.monotonic()
+        print(f'{self.stage.name} {step}/{self.stage.schedule.steps} {rate:.1f} pictures/s, '
+              f'with a core for each process {pace:.1f}; {means}', flush=True)
+        self.sums, self.start, self.busy = {}, time.monotonic(), time.process_time()
 
 
 def _settle():
