@@ -44,8 +44,8 @@ static const GEnumValue weights_values[] = {
   { INFER_WEIGHTS_AUTO, "As stored where the device's memory holds that, else int8, else int4",
       "auto" },
   { INFER_WEIGHTS_AS_STORED, "As the model's files have them", "as-stored" },
-  { INFER_WEIGHTS_INT8, "Eight bits and a half: nearly the same answers", "int8" },
-  { INFER_WEIGHTS_INT4, "Four bits and a half: the smallest, answers differ more", "int4" },
+  { INFER_WEIGHTS_INT8, "8.5 bits a weight: nearly the same answers", "int8" },
+  { INFER_WEIGHTS_INT4, "4.5 bits a weight: the smallest, answers differ more", "int4" },
   { 0, NULL, NULL },
 };
 
@@ -121,8 +121,9 @@ install_engine (GObjectClass *c)
           "auto", BEFORE_START));
   g_object_class_install_property (c, FIELD (weights),
       g_param_spec_enum ("weights", "Weights",
-          "What the language model's weights are made when the element starts; smaller ones are read "
-          "faster and need memory of their own",
+          "Number format of the language model's weights; smaller ones are made when the element "
+          "starts, "
+          "need memory of their own and are read faster",
           weights_get_type (), INFER_WEIGHTS_AUTO, BEFORE_START));
   g_object_class_install_property (c, FIELD (prefill_chunk),
       g_param_spec_int ("prefill-chunk", "Prefill chunk",
@@ -227,8 +228,9 @@ install_frames (GObjectClass *c)
           NULL, ANY_TIME));
   g_object_class_install_property (c, FIELD (roi_labels),
       g_param_spec_string ("roi-labels", "Labels of regions of interest",
-          "Labels of objects to ask about that an element upstream found, such as \"car, traffic*\" "
-          "(unset: none); with roi, those whose middle is in it",
+          "Labels of upstream's objects to ask about, such as \"car, traffic*\" (unset: none); with "
+          "roi, "
+          "those whose middle is in it",
           NULL, ANY_TIME));
   g_object_class_install_property (c, FIELD (hold),
       g_param_spec_uint64 ("hold", "Hold",
@@ -250,7 +252,7 @@ install_frames (GObjectClass *c)
   g_object_class_install_property (c, FIELD (max_queue),
       g_param_spec_uint ("max-queue", "Maximum queue",
           "Offline: maximum number of frames behind one that waits for its answer, so that several are "
-          "answered together. They leave when another frame, an event or the end comes",
+          "answered together",
           0, G_MAXINT, 0, ANY_TIME));
 }
 
