@@ -3,6 +3,7 @@
  *
  * test_sharing FOLDER: a folder of tests/golden/data. */
 #include "dsvl2.h"
+#include <string.h>
 
 enum { SIDE = 64, STREAMS = 16 };
 
@@ -81,6 +82,7 @@ typedef struct {
   int stand_at; /* token at which it stands at the gate, or 0 */
 
   GString *ended; /* names in the order of ending */
+  GString *heard; /* of tokens, or NULL */
   int n_heard;
   Dsvl2Request *request;
 } Asked;
@@ -90,6 +92,8 @@ hear_token (Dsvl2Request *request, int id, const char *text, gpointer data)
 {
   Asked *a = data;
 
+  if (a->heard != NULL)
+    g_string_append_c (a->heard, a->name);
   if (++a->n_heard == a->stand_at)
     stand_at_gate ();
 }
@@ -196,6 +200,66 @@ test_order (void)
   }
 }
 
+/* --- together ------------------------------------------------------------------------------------ */
+
+/* The least number of steps that tokens can be of, each of which gives a stream one at most. */
+static int
+least_steps (const char *heard)
+{
+  gboolean has[128] = { 0 };
+  int n = *heard != '\0';
+
+  for (; *heard != '\0'; heard++) {
+    if (has[(int) *heard]) {
+      memset (has, 0, sizeof has);
+      n++;
+    }
+    has[(int) *heard] = TRUE;
+  }
+  return n;
+}
+
+/* Answers grow by a token each in one step, as many at a time as there is room for. */
+static void
+test_together (void)
+{
+  enum { TOKENS = 24 };
+  static const struct {
+    int n, max_sequences, at_least, at_most; /* steps */
+  } cases[] = {
+    { 1, 16, TOKENS, TOKENS },
+    { 2, 16, TOKENS, TOKENS + 4 },
+    { STREAMS, 16, TOKENS, TOKENS + 4 },
+    { STREAMS, 4, STREAMS / 4 * (TOKENS - 1), STREAMS / 4 * TOKENS + 4 },
+    { STREAMS, 1, STREAMS * (TOKENS - 1), STREAMS * TOKENS },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (Dsvl2Engine) engine =
+        open_engine (&(Dsvl2EngineOptions){ .max_sequences = cases[i].max_sequences, .threads = 1 });
+    g_autoptr (GString) ended = g_string_new (NULL), heard = g_string_new (NULL);
+    Asked asked[STREAMS] = { { 0 } };
+
+    for (int j = 0; j < cases[i].n; j++) {
+      asked[j] =
+          (Asked){ .name = (char) ('a' + j), .n_tokens = TOKENS, .heard = heard, .stand_at = j == 0 };
+      ask (engine, &asked[j], ended);
+      if (j == 0)
+        wait_until_reached ();
+    }
+    open_gate ();
+    for (int j = 0; j < cases[i].n; j++) {
+      dsvl2_request_wait (asked[j].request);
+      dsvl2_request_unref (asked[j].request);
+    }
+    g_test_message ("%d answers of %d tokens, at most %d together: %d steps at least", cases[i].n,
+        TOKENS, cases[i].max_sequences, least_steps (heard->str));
+    g_assert_cmpint (heard->len, ==, cases[i].n * TOKENS);
+    g_assert_cmpint (least_steps (heard->str), >=, cases[i].at_least);
+    g_assert_cmpint (least_steps (heard->str), <=, cases[i].at_most);
+  }
+}
+
 /* --- many --------------------------------------------------------------------------------------- */
 
 /* Four questions of each of sixteen streams, of three priorities; one stream cancels, another's questions
@@ -254,6 +318,7 @@ main (int argc, char **argv)
   g_assert_cmpint (argc, ==, 2);
   folder = argv[1];
   g_test_add_func ("/sharing/order", test_order);
+  g_test_add_func ("/sharing/together", test_together);
   g_test_add_func ("/sharing/everybody-is-answered", test_everybody_is_answered);
   return g_test_run ();
 }
