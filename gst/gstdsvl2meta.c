@@ -258,7 +258,7 @@ attach_object (GstBuffer *buffer, const GstStructure *detection, const GstVideoI
       gst_dsvl2_analytics_add (buffer, type, &box, (float) confidence, tracked ? &track : NULL);
   if (region->id < 0)
     region->id = (gint) gst_util_seqnum_next ();
-  if (tracked)
+  if (tracked && track.number <= G_MAXINT) /* a longer one cut short would be another object's */
     gst_video_region_of_interest_meta_add_param (region,
         gst_structure_new ("object_id", "id", G_TYPE_INT, (gint) track.number, NULL));
 }

@@ -193,6 +193,29 @@ test_beside_others (void)
   g_assert_cmpint (number_of (buffer, 1), ==, -1);
 }
 
+/* A tracker's number that is too long for a region's parameter is told to GstAnalytics alone. */
+static void
+test_long_number (void)
+{
+  g_autoptr (GstBuffer) buffer = gst_buffer_new ();
+  GstAnalyticsRelationMeta *meta = gst_buffer_add_analytics_relation_meta (buffer);
+  GstAnalyticsODMtd detection;
+  GstAnalyticsTrackingMtd track;
+  g_autofree char *lines = NULL;
+
+  gst_analytics_relation_meta_add_od_mtd (meta, g_quark_from_string ("thing"), 52, 0, 48, 50, 0.5f,
+      &detection);
+  gst_analytics_relation_meta_add_tracking_mtd (meta, ((guint64) 1 << 32) + 5, 0, &track);
+  gst_analytics_relation_meta_set_relation (meta, GST_ANALYTICS_REL_TYPE_RELATE_TO, detection.id,
+      track.id);
+  attach (buffer, two, 1);
+  lines = describe (buffer);
+  g_assert_cmpstr (lines, ==,
+      "thing 52+48 0+50 0.5: track 4294967301\n"
+      "a cat 50+50 0+50 0.75: track 4294967301 class a cat 0.75\n");
+  g_assert_cmpint (number_of (buffer, 0), ==, -1);
+}
+
 /* A track that is known by a region alone is told to GstAnalytics too. */
 static void
 test_track_of_a_region (void)
@@ -293,6 +316,7 @@ main (int argc, char **argv)
 #ifdef HAVE_ANALYTICS
   g_test_add_func ("/analytics/relations", test_relations);
   g_test_add_func ("/analytics/beside-others", test_beside_others);
+  g_test_add_func ("/analytics/long-number", test_long_number);
   g_test_add_func ("/analytics/track-of-a-region", test_track_of_a_region);
   g_test_add_func ("/analytics/many-objects", test_many_objects);
   g_test_add_func ("/analytics/scaler", test_through_scaler);
