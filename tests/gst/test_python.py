@@ -5,6 +5,7 @@
 # Only GObject introspection, nothing of gst-python. DSVL2_TEST_MODEL names the model's folder,
 # GST_PLUGIN_PATH that of the plugin.
 import os
+import re
 import sys
 import unittest
 
@@ -12,6 +13,12 @@ import gi
 gi.require_version('Gst', '1.0')
 gi.require_version('GstVideo', '1.0')
 from gi.repository import Gst, GstVideo
+
+try:
+    gi.require_version('GstAnalytics', '1.0')
+    from gi.repository import GstAnalytics
+except (ValueError, ImportError):
+    GstAnalytics = None
 
 FRAMES = 3
 SOURCE = f'videotestsrc num-buffers={FRAMES} pattern=ball ! video/x-raw,format=I420,width=160,height=120'
@@ -28,20 +35,31 @@ DETECTION = {'x_min': float, 'x_max': float, 'y_min': float, 'y_max': float, 'co
              'label_id': int, 'label': str}
 
 
+def documented_function(name):
+    """What docs/elements.md shows of it, as it stands there."""
+    with open(os.path.join(os.environ['DSVL2_TEST_ROOT'], 'docs/elements.md'), encoding='utf-8') as f:
+        code, = [block for block in re.findall(r'```python\n(.*?)```', f.read(), re.DOTALL)
+                 if f'def {name}(' in block]
+    scope = {}
+    exec(code, scope)
+    return scope[name]
+
+
 def array_of(structure, field):
     there, array = structure.get_array(field)
     assert there, field
-    return [array.get_nth(i) for i in range(array.n_values)]
+    values = [array.get_nth(i) for i in range(array.n_values)]
+    return [v.copy() if isinstance(v, Gst.Structure) else v for v in values]   # else they go with the array
 
 
 class Pipeline:
     """One run of a pipeline to its end, and all that it told."""
 
-    def __init__(self, properties, on_infer=lambda infer: None):
+    def __init__(self, properties, on_infer=lambda infer: None, source=SOURCE, look=lambda buffer: None):
         self.messages, self.results, self.partials, self.metas, self.told = [], [], [], [], []
-        self.warnings = []
+        self.warnings, self.looks, self.look = [], [], look
         self.pipeline = Gst.parse_launch(
-            f'{SOURCE} ! dsvl2infer name=infer max-new-tokens=12 {properties} ! fakesink name=sink')
+            f'{source} ! dsvl2infer name=infer max-new-tokens=12 {properties} ! fakesink name=sink')
         self.infer = self.pipeline.get_by_name('infer')
         self.infer.set_property('model', os.environ['DSVL2_TEST_MODEL'])
         on_infer(self.infer)
@@ -55,6 +73,7 @@ class Pipeline:
         buffer = info.get_buffer()
         meta = buffer.get_custom_meta('dsvl2-result')
         self.told.append([r for r in self.results if r.get_value('seen-pts') == buffer.pts])
+        self.looks.append(self.look(buffer))
         self.metas.append((buffer.pts, meta.get_structure().copy() if meta else None))
         return Gst.PadProbeReturn.OK
 
@@ -140,6 +159,29 @@ class Test(unittest.TestCase):
             self.assertEqual((p.stats.get_value('answered'), p.stats.get_value('failed')), (FRAMES, 0))
         p = Pipeline(f'history=2 prompt="{"x " * 2000}"', nano)
         self.assertEqual((p.stats.get_value('answered'), p.stats.get_value('failed')), (0, FRAMES))
+
+    def test_analytics(self):
+        """Nano's boxes as GstAnalytics has them, read by the documentation's own function."""
+        if GstAnalytics is None:
+            self.skipTest('GstAnalytics cannot be reached from Python here; with GStreamer 1.26 it can')
+        root = os.environ['DSVL2_TEST_ROOT']
+        detections = documented_function('detections')
+        p = Pipeline('prompt="find cars" interval=1000000000 hold=0 cropping=off max-new-tokens=64',
+                     lambda infer: infer.set_property('model', os.path.join(root, 'models/nano/hf')),
+                     f'filesrc location={root}/tests/golden/clips/still.webm ! decodebin ! videoconvert',
+                     lambda buffer: list(detections(buffer)))
+        n = 0
+        for (_, meta), found in zip(p.metas, p.looks):
+            objects = array_of(meta, 'objects') if meta else []
+            self.assertEqual(len(found), len(objects))
+            for o, (label, x, y, w, h, confidence, classes) in zip(objects, found):
+                self.assertEqual((label, classes), (o.get_value('label'), [o.get_value('label')]))
+                self.assertAlmostEqual(confidence, o.get_value('confidence'), places=5)
+                for pixels, share, size in ((x, 'x_min', 'width'), (x + w, 'x_max', 'width'),
+                                            (y, 'y_min', 'height'), (y + h, 'y_max', 'height')):
+                    self.assertAlmostEqual(pixels, o.get_value(share) * meta.get_value(size), delta=1)
+                n += 1
+        self.assertGreater(n, 0)
 
     def test_context_retry(self):
         """With nano: a system prompt leaves no room for earlier turns, or none at all. Their bytes would fit."""
