@@ -465,8 +465,8 @@ gst_dsvl2_infer_query (GstBaseTransform *trans, GstPadDirection direction, GstQu
 }
 
 /* Asks for as many more buffers as frames can be kept here: those that are being asked about, and those that wait
- * behind them. A pool that may not have them would come to a stop. It makes its least number of buffers at once, so
- * that one leaves out most of a long queue, which may never fill. */
+ * behind them. A pool that may not have them would come to a stop. A pool makes its least number of buffers when it
+ * starts: of a long queue, which may never fill, only EARLY_BUFFERS are counted there. */
 static gboolean
 gst_dsvl2_infer_propose_allocation (GstBaseTransform *trans, GstQuery *decide_query, GstQuery *query)
 {

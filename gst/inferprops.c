@@ -122,8 +122,7 @@ install_engine (GObjectClass *c)
   g_object_class_install_property (c, FIELD (weights),
       g_param_spec_enum ("weights", "Weights",
           "Number format of the language model's weights; smaller ones are made when the element "
-          "starts, "
-          "need memory of their own and are read faster",
+          "starts, need memory of their own and are read faster",
           weights_get_type (), INFER_WEIGHTS_AUTO, BEFORE_START));
   g_object_class_install_property (c, FIELD (prefill_chunk),
       g_param_spec_int ("prefill-chunk", "Prefill chunk",
@@ -229,8 +228,7 @@ install_frames (GObjectClass *c)
   g_object_class_install_property (c, FIELD (roi_labels),
       g_param_spec_string ("roi-labels", "Labels of regions of interest",
           "Labels of upstream's objects to ask about, such as \"car, traffic*\" (unset: none); with "
-          "roi, "
-          "those whose middle is in it",
+          "roi, those whose middle is in it",
           NULL, ANY_TIME));
   g_object_class_install_property (c, FIELD (hold),
       g_param_spec_uint64 ("hold", "Hold",

@@ -64,8 +64,7 @@ typedef struct {
   GArray *in, *out;               /* of Item */
   guint epoch, segment, n_frames; /* n_frames: of this segment */
   gboolean reverse, live, mixed;
-  gboolean
-      restarting; /* while a thing is pushed: it may come behind that, to an element that knows no caps */
+  gboolean restarting; /* meanwhile: what is pushed may find an element that knows no caps any more */
   int width;
   /* of the pad behind the element */
   GMutex stream; /* held while a thing is pushed that something happens to */
