@@ -151,6 +151,7 @@ count (AskingSum *sum, const Dsvl2Result *r)
     .tokens = (guint64) r->n_tokens,
     .prompt_tokens = (guint64) r->n_prompt_tokens,
     .cached_tokens = (guint64) r->n_cached_tokens,
+    .later_tokens = (guint64) MAX (r->n_tokens - 1, 0),
     .queue_us = r->queue_us,
     .vision_us = r->vision_us,
     .prefill_us = r->prefill_us,
@@ -502,6 +503,7 @@ asking_sum_add (AskingSum *sum, const AskingSum *more)
   sum->tokens += more->tokens;
   sum->prompt_tokens += more->prompt_tokens;
   sum->cached_tokens += more->cached_tokens;
+  sum->later_tokens += more->later_tokens;
   sum->queue_us += more->queue_us;
   sum->vision_us += more->vision_us;
   sum->prefill_us += more->prefill_us;

@@ -39,6 +39,7 @@ typedef struct {
 typedef struct {
   guint64 answered, failed; /* questions */
   guint64 tokens, prompt_tokens, cached_tokens;
+  guint64 later_tokens; /* those after the first of an answer, which decode_us is the time of */
   gint64 queue_us, vision_us, prefill_us, decode_us;
 } AskingSum;
 

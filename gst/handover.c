@@ -7,6 +7,7 @@ typedef struct {
   gpointer frame;
   guint64 pts, arrival;
   guint64 ticket; /* not live: 0 unless it is analysed */
+  guint n_frames; /* that are analysed together, it the last */
   guint64 newest; /* that an answer on it may have */
   gboolean answered, unchanged;
   gpointer answer;
@@ -19,10 +20,11 @@ struct _Handover {
   GQueue slots; /* of Slot, oldest first */
   guint64 last_ticket;
   guint64 live_ticket, live_pts; /* of the frame that is being analysed; ticket 0: none is */
+  guint live_frames;             /* that are analysed with it, itself among them */
 
   /* Sampling: the first frame is the origin; distances from it are positive either way. */
   gboolean started, demanded;
-  gboolean gathering;               /* frames were analysed that have no ticket yet */
+  guint n_gathered;                 /* frames that were analysed and have no ticket yet */
   gboolean stale;                   /* the frame that was analysed last has no answer that would do */
   guint64 origin, distance, period; /* period: the interval that was served last */
   guint64 served;                   /* PTS of the last frame that was analysed */
@@ -30,6 +32,7 @@ struct _Handover {
 
   gpointer answer; /* the newest */
   guint64 ticket;  /* of its question */
+  guint n_frames;  /* that it is about */
   gboolean fresh;  /* no frame has carried it */
   guint64 since;   /* PTS of the first that did */
   guint64 seen;    /* PTS of the frame that it is about */
@@ -50,16 +53,24 @@ handover_new (GDestroyNotify free_frame, GDestroyNotify free_answer)
 }
 
 static void
-set_answer (Handover *h, gpointer answer, guint64 ticket, guint64 seen)
+set_answer (Handover *h, gpointer answer, guint64 ticket, guint64 seen, guint n_frames)
 {
   if (h->answer != NULL && h->fresh)
-    h->counts.dropped++;
+    h->counts.dropped += h->n_frames;
   g_clear_pointer (&h->answer, h->free_answer);
   h->answer = answer;
   h->ticket = ticket;
+  h->n_frames = n_frames;
   h->fresh = TRUE;
   h->since = HANDOVER_NEVER;
   h->seen = seen;
+}
+
+static void
+forget_gathered (Handover *h)
+{
+  h->counts.dropped += h->n_gathered;
+  h->n_gathered = 0;
 }
 
 /* Nothing is being analysed. */
@@ -71,13 +82,13 @@ forget_questions (Handover *h)
 
     if (slot->ticket != 0 && !slot->answered) {
       slot->ticket = 0;
-      h->counts.dropped++;
+      h->counts.dropped += slot->n_frames;
     }
   }
   if (h->live_ticket != 0)
-    h->counts.dropped++;
+    h->counts.dropped += h->live_frames;
   h->live_ticket = 0;
-  h->gathering = FALSE;
+  forget_gathered (h);
   h->stale = TRUE;
 }
 
@@ -90,13 +101,13 @@ handover_clear (Handover *h)
   while ((slot = g_queue_pop_head (&h->slots)) != NULL) {
     g_clear_pointer (&slot->frame, h->free_frame);
     if (slot->answer != NULL)
-      h->counts.dropped++;
+      h->counts.dropped += slot->n_frames;
     g_clear_pointer (&slot->answer, h->free_answer);
     g_free (slot);
   }
   h->started = h->demanded = FALSE;
   h->served = h->expected = HANDOVER_NEVER;
-  set_answer (h, NULL, 0, HANDOVER_NEVER);
+  set_answer (h, NULL, 0, HANDOVER_NEVER, 0);
 }
 
 void
@@ -207,15 +218,17 @@ handover_push (Handover *h, gpointer frame, HandoverDue due, guint64 now)
 {
   Slot *slot = g_new0 (Slot, 1);
   guint64 ticket = 0;
+  guint n_frames = 0;
 
   h->counts.frames++;
   if (due == HANDOVER_DUE || due == HANDOVER_DUE_ANEW || due == HANDOVER_DEMANDED) {
     serve (h);
     ticket = ++h->last_ticket;
-    h->gathering = FALSE;
+    n_frames = h->n_gathered + 1;
+    h->n_gathered = 0;
   } else if (due == HANDOVER_GATHERED) {
     serve (h);
-    h->gathering = TRUE;
+    h->n_gathered++;
   } else if (due == HANDOVER_BUSY) {
     h->counts.skipped++;
   } else if (due == HANDOVER_UNCHANGED) {
@@ -228,9 +241,11 @@ handover_push (Handover *h, gpointer frame, HandoverDue due, guint64 now)
     .unchanged = due == HANDOVER_UNCHANGED };
   if (!h->settings.live) {
     slot->ticket = ticket;
+    slot->n_frames = n_frames;
   } else if (ticket != 0) {
     h->live_ticket = ticket;
     h->live_pts = h->pts;
+    h->live_frames = n_frames;
   }
   g_queue_push_tail (&h->slots, slot);
   return ticket;
@@ -241,16 +256,17 @@ handover_conclude (Handover *h)
 {
   Slot *slot = g_queue_peek_tail (&h->slots);
 
-  if (!h->gathering || h->settings.live) {
-    h->gathering = FALSE;
+  if (h->n_gathered == 0 || h->settings.live) {
+    forget_gathered (h);
     return 0;
   }
-  h->gathering = FALSE;
   if (slot == NULL) {
     slot = g_new0 (Slot, 1);
     slot->pts = h->pts;
     g_queue_push_tail (&h->slots, slot);
   }
+  slot->n_frames = h->n_gathered;
+  h->n_gathered = 0;
   return slot->newest = slot->ticket = ++h->last_ticket;
 }
 
@@ -276,7 +292,7 @@ handover_answer (Handover *h, guint64 ticket, gpointer answer)
     slot->answer = answer;
   } else if (ticket == h->live_ticket) {
     h->live_ticket = 0;
-    set_answer (h, answer, ticket, h->live_pts);
+    set_answer (h, answer, ticket, h->live_pts, h->live_frames);
   } else {
     g_clear_pointer (&answer, h->free_answer);
     return FALSE;
@@ -351,12 +367,12 @@ handover_pop (Handover *h, gboolean drain, guint64 now, HandoverOut *out)
   if (slot->ticket != 0 && !slot->answered)
     return drain || g_queue_get_length (&h->slots) > h->settings.max_queue ? HANDOVER_WAIT
                                                                            : HANDOVER_MORE;
-  if (h->gathering && !h->settings.live && !drain && g_queue_get_length (&h->slots) == 1)
+  if (h->n_gathered > 0 && !h->settings.live && !drain && g_queue_get_length (&h->slots) == 1)
     return HANDOVER_MORE;
 
   g_queue_pop_head (&h->slots);
   if (slot->ticket != 0)
-    set_answer (h, slot->answer, slot->ticket, slot->pts);
+    set_answer (h, slot->answer, slot->ticket, slot->pts, slot->n_frames);
   out->frame = slot->frame;
   out->delay = now - slot->arrival;
   hand_over (h, slot, out);

@@ -38,11 +38,11 @@ typedef struct {
 
 typedef struct {
   guint64 frames;   /* that came in */
-  guint64 analysed; /* of them */
-  guint64 answered; /* of those */
-  guint64 failed;   /* of those */
+  guint64 analysed; /* of them, those that were gathered too */
+  guint64 answered; /* tickets */
+  guint64 failed;   /* tickets */
   guint64
-      dropped; /* of those: forgotten before a frame carried the answer, or it was too old for any */
+      dropped; /* of those that were analysed: forgotten before a frame carried the answer, or it was too old for any */
   guint64 skipped;   /* live: due, but another was being analysed */
   guint64 unchanged; /* due, but the last answer still holds */
 } HandoverCounts;

@@ -376,7 +376,7 @@ questions_get_stats (Questions *q)
   COUNT ("prompt-tokens", sum.prompt_tokens);
   COUNT ("cached-tokens", sum.cached_tokens);
   NUMBER ("cache-hits", (double) sum.cached_tokens / (double) MAX (sum.prompt_tokens, 1));
-  NUMBER ("tokens-per-second", seconds > 0 ? (double) (sum.tokens - sum.answered) / seconds : 0.0);
+  NUMBER ("tokens-per-second", seconds > 0 ? (double) sum.later_tokens / seconds : 0.0);
   NUMBER ("queue-ms", (double) sum.queue_us * ms);
   NUMBER ("vision-ms", (double) sum.vision_us * ms);
   NUMBER ("prefill-ms", (double) sum.prefill_us * ms);

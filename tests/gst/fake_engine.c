@@ -35,6 +35,11 @@ struct _Dsvl2Request {
   Dsvl2Result result;
 };
 
+#define USUAL_COST                                                                                     \
+  {                                                                                                    \
+    .tokens = 3, .prompt_tokens = 7, .decode_us = 1500, .finish = DSVL2_FINISH_STOP                    \
+  }
+
 /* What the test program has said and may ask. One lock for all. */
 static struct {
   GMutex lock;
@@ -49,7 +54,8 @@ static struct {
   guint n_cancelled, n_engines;
   int n_alive, n_pictures; /* n_pictures: that were ever made */
   GPtrArray *asks;         /* FakeAsk */
-} fake;
+  FakeCost cost;           /* of the answers to come */
+} fake = { .cost = USUAL_COST };
 
 GQuark
 dsvl2_error_quark (void)
@@ -347,8 +353,9 @@ remember (const Dsvl2Ask *ask)
   g_ptr_array_add (fake.asks, asked);
 }
 
+/* With lock. */
 static void
-set_objects (Dsvl2Result *result, const char *text, const Dsvl2Object *objects, int n)
+set_answer (Dsvl2Result *result, const char *text, const Dsvl2Object *objects, int n)
 {
   Dsvl2Object *copy = g_new0 (Dsvl2Object, MAX (n, 1));
 
@@ -360,9 +367,14 @@ set_objects (Dsvl2Result *result, const char *text, const Dsvl2Object *objects, 
   result->caption = g_strdup (text);
   result->objects = copy;
   result->n_objects = n;
-  result->n_tokens = 3;
-  result->n_prompt_tokens = 7;
-  result->decode_us = 1500;
+  result->n_tokens = fake.cost.tokens;
+  result->n_prompt_tokens = fake.cost.prompt_tokens;
+  result->n_cached_tokens = fake.cost.cached_tokens;
+  result->n_tiles = fake.cost.tiles;
+  result->queue_us = fake.cost.queue_us;
+  result->vision_us = fake.cost.vision_us;
+  result->prefill_us = fake.cost.prefill_us;
+  result->decode_us = fake.cost.decode_us;
 }
 
 Dsvl2Request *
@@ -394,8 +406,8 @@ dsvl2_engine_submit (Dsvl2Engine *engine, const Dsvl2Ask *ask, GError **error)
     if (fake.all) {
       const Dsvl2Object box = { fake.all_label, 0.25f, 0.25f, 0.75f, 0.75f, 0.875f };
 
-      set_objects (&request->result, "all of it", &box, fake.all_label != NULL);
-      make_ready (request, DSVL2_FINISH_STOP);
+      set_answer (&request->result, "all of it", &box, fake.all_label != NULL);
+      make_ready (request, fake.cost.finish);
     }
     g_cond_broadcast (&fake.changed);
   }
@@ -473,6 +485,15 @@ fake_reset (void)
   g_clear_pointer (&fake.asks, g_ptr_array_unref);
   fake.n_cancelled = fake.n_engines = 0;
   fake.max_turns = 0;
+  fake.cost = (FakeCost) USUAL_COST;
+  g_mutex_unlock (&fake.lock);
+}
+
+void
+fake_set_cost (const FakeCost *cost)
+{
+  g_mutex_lock (&fake.lock);
+  fake.cost = *cost;
   g_mutex_unlock (&fake.lock);
 }
 
@@ -526,8 +547,8 @@ answer (guint n, const char *text, const Dsvl2Object *objects, int n_objects, co
     if (failure != NULL)
       request->result.error = g_error_new_literal (DSVL2_ERROR, DSVL2_ERROR_DEVICE, failure);
     else
-      set_objects (&request->result, text, objects, n_objects);
-    make_ready (request, failure != NULL ? DSVL2_FINISH_ERROR : DSVL2_FINISH_STOP);
+      set_answer (&request->result, text, objects, n_objects);
+    make_ready (request, failure != NULL ? DSVL2_FINISH_ERROR : fake.cost.finish);
   }
   while (request != NULL && (!request->ended || !g_atomic_ref_count_compare (&request->refs, 1)))
     g_cond_wait (&fake.changed, &fake.lock);

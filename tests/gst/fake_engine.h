@@ -29,8 +29,17 @@ typedef struct {
   int priority;
 } FakeAsk;
 
+/* What an answer took, and how it ended. */
+typedef struct {
+  int tokens, prompt_tokens, cached_tokens, tiles;
+  gint64 queue_us, vision_us, prefill_us, decode_us;
+  Dsvl2Finish finish; /* STOP or LENGTH */
+} FakeCost;
+
 /* Forgets everything; each answer is given by hand from here on. */
 void fake_reset (void);
+/* What each of the answers that follow took. Unless a test says so: 3 tokens in 1500 µs, 7 of the question. */
+void fake_set_cost (const FakeCost *cost);
 /* Answers every request at once with one box called `label`, or without boxes if it is NULL. */
 void fake_answer_all (const char *label);
 /* Answers the oldest open request, with a text or with an error, and waits until whoever asked has taken
