@@ -78,11 +78,16 @@ cuda_frames_find (GstBuffer *buffer, GstMapFlags *flag)
 
   if (memory == NULL || !gst_is_cuda_memory (memory))
     return NULL;
-#ifdef HAVE_GST_CUDA_SYNC /* 1.24 and newer; older elements wait before they pass a buffer on */
-  gst_cuda_memory_sync (GST_CUDA_MEMORY_CAST (memory));
-#endif
   *flag = GST_MAP_CUDA;
   return gst_cuda_context_get_handle (GST_CUDA_MEMORY_CAST (memory)->context);
+}
+
+void
+cuda_frames_wait (GstBuffer *buffer)
+{
+#ifdef HAVE_GST_CUDA_SYNC /* 1.24 and newer; older elements wait before they pass a buffer on */
+  gst_cuda_memory_sync (GST_CUDA_MEMORY_CAST (gst_buffer_peek_memory (buffer, 0)));
+#endif
 }
 
 #else
@@ -102,6 +107,11 @@ gpointer
 cuda_frames_find (GstBuffer *buffer, GstMapFlags *flag)
 {
   return NULL;
+}
+
+void
+cuda_frames_wait (GstBuffer *buffer)
+{
 }
 
 #endif

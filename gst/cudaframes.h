@@ -25,8 +25,12 @@ void cuda_frames_offer (GstElement *element, Dsvl2Engine *engine);
  * else, or there is none. */
 gboolean cuda_frames_answer (GstElement *element, GstQuery *query);
 
-/* cuda_frames_find: the CUcontext whose device memory a buffer is in, and the flag to map it there with. What
- * was written to it is there then. NULL for other buffers. */
+/* cuda_frames_find: the CUcontext whose device memory a buffer is in, and the flag to map it there with. NULL
+ * for other buffers. */
 gpointer cuda_frames_find (GstBuffer *buffer, GstMapFlags *flag);
+
+/* cuda_frames_wait: waits until all that was written to such a buffer is there. Call it once the buffer is
+ * mapped: mapping what the host wrote puts the copy to the device on the stream that is waited for. */
+void cuda_frames_wait (GstBuffer *buffer);
 
 #endif

@@ -146,7 +146,10 @@ raw_frame_map_there (RawFrame *raw, GstBuffer *buffer, const GstVideoInfo *info)
   if (context == NULL)
     return raw_frame_map (raw, buffer, info, GST_MAP_READ);
   raw->cuda_context = context;
-  return find_seen (buffer, info, &raw->seen) && map_checked (raw, buffer, info, GST_MAP_READ | there);
+  if (!find_seen (buffer, info, &raw->seen) || !map_checked (raw, buffer, info, GST_MAP_READ | there))
+    return FALSE;
+  cuda_frames_wait (buffer);
+  return TRUE;
 }
 
 void

@@ -11,6 +11,8 @@
 #   application  of a context that the application gives to the last of two elements with gst_element_set_context ()
 #   bus          of a context that the application gives to whoever asks on the bus
 #   kept         as foreign, and a frame is kept until the end: a leak, which has to be seen
+#   pending      as own, with a stream of its own, which has the writing still to do when the frame comes (1.24)
+#   uploaded     as foreign, with a stream of its own, written by the host: mapping it puts the copy on that stream (1.24)
 # FRAMES is
 #   whole        as videotestsrc makes them
 #   odd          bytes of no alignment at all: planes at odd offsets, odd strides, as GstVideoMeta has it
@@ -35,11 +37,19 @@ ODD = {'RGB': (35, 21, [13], [107]), 'NV12': (34, 22, [7, 1201], [53, 61]),
        'I420': (34, 22, [3, 1301, 2203], [59, 37, 41])}
 BYTES = 4096  # that hold an odd frame
 CROP = (9, 4, 21, 14)  # x, y, width, height
+NO_STREAMS = 77  # the exit status where GStreamer's CUDA memory has none
+MAP_CUDA_WRITE = 1 << 17 | Gst.MapFlags.WRITE
 
 
 class CropMeta(ctypes.Structure):
     """GstVideoCropMeta, whose fields Python cannot set by introspection."""
     _fields_ = [('flags', ctypes.c_int), ('info', ctypes.c_void_p), ('rectangle', ctypes.c_uint * 4)]
+
+
+class MapInfo(ctypes.Structure):
+    """GstMapInfo, whose data Python would read, which device memory is not for."""
+    _fields_ = [('memory', ctypes.c_void_p), ('flags', ctypes.c_int), ('data', ctypes.c_uint64),
+                ('size', ctypes.c_size_t), ('more', ctypes.c_void_p * 8)]
 
 
 def context_of(element):
@@ -48,23 +58,43 @@ def context_of(element):
     return found.get_structure().get_value(CONTEXT) if found else None
 
 
-def cuda_memory(context):
+def cuda_memory(context, stream=None):
     """BYTES bytes of a context's: a picture of one row."""
     GstCuda.cuda_memory_init_once()
     allocator = Gst.Allocator.find(GstCuda.CUDA_MEMORY_TYPE_NAME)
     info = GstVideo.VideoInfo.new()
     info.set_format(GstVideo.VideoFormat.RGBA, BYTES // 4, 1)
-    stream = [None] if Gst.version() >= (1, 24) else []
-    return allocator.alloc(context, *stream, info)
+    return allocator.alloc(context, *([stream] if Gst.version() >= (1, 24) else []), info)
 
 
-def odd_frame(form, number, context, cropped):
+def write_later(memory, context, stream, data):
+    """Puts the copy on the memory's stream, as an element that works there does, and waits for nothing."""
+    gst, gst_cuda, cuda = (ctypes.CDLL(f'lib{name}') for name in (
+        'gstreamer-1.0.so.0', 'gstcuda-1.0.so.0', 'cuda.so.1'))
+    gst_cuda.gst_cuda_stream_get_handle.restype = ctypes.c_void_p
+    handle = ctypes.c_void_p(gst_cuda.gst_cuda_stream_get_handle(ctypes.c_void_p(hash(stream))))
+    mapped, pointer = MapInfo(), ctypes.c_void_p(hash(memory))
+    assert gst.gst_memory_map(pointer, ctypes.byref(mapped), MAP_CUDA_WRITE)
+    context.push()
+    to, n = ctypes.c_uint64(mapped.data), ctypes.c_size_t(BYTES)
+    errors = [cuda.cuMemcpyHtoD_v2(to, bytes(BYTES), n),  # what was there before
+              cuda.cuMemcpyHtoDAsync_v2(to, data, n, handle)]
+    gst_cuda.gst_cuda_context_pop(None)
+    gst.gst_memory_unmap(pointer, ctypes.byref(mapped))
+    assert errors == [0, 0], errors
+
+
+def odd_frame(form, number, context, cropped, written):
     width, height, offsets, strides = ODD[form]
     data = random.Random(number).randbytes(BYTES)
     if context:
-        buffer = Gst.Buffer.new()
-        buffer.append_memory(cuda_memory(context))
-        buffer.fill(0, data)
+        stream = GstCuda.CudaStream.new(context) if written in ('pending', 'uploaded') else None
+        memory, buffer = cuda_memory(context, stream), Gst.Buffer.new()
+        if written == 'pending':
+            write_later(memory, context, stream, data)
+        buffer.append_memory(memory)
+        if written != 'pending':
+            buffer.fill(0, data)
     else:
         buffer = Gst.Buffer.new_wrapped(data)
     GstVideo.buffer_add_video_meta_full(buffer, GstVideo.VideoFrameFlags.NONE,
@@ -130,12 +160,15 @@ class Case:
         cropped = self.frames == 'cropped'
         width, height = CROP[2:] if cropped else ODD[self.form][:2]
         features = '' if self.memory == 'host' else '(memory:CUDAMemory)'
-        context = {'host': lambda: None, 'own': lambda: context_of(elements[-1]),
-                   'foreign': lambda: GstCuda.CudaContext.new(0)}[self.memory]()
-        self.downloaded = N_FRAMES * BYTES if context else 0
+        context = None
+        if self.memory in ('own', 'pending'):
+            context = context_of(elements[-1])
+        elif self.memory in ('foreign', 'uploaded'):
+            context = GstCuda.CudaContext.new(0)
+        self.downloaded = N_FRAMES * BYTES if context and self.memory != 'pending' else 0
         caps = Gst.Caps.from_string(
             f'video/x-raw{features},format={self.form},width={width},height={height},framerate=25/1')
-        return caps, [odd_frame(self.form, n, context, cropped) for n in range(N_FRAMES)]
+        return caps, [odd_frame(self.form, n, context, cropped, self.memory) for n in range(N_FRAMES)]
 
     def keep(self, _, buffer, pad):
         self.samples.append((buffer.copy(), pad.get_current_caps()))
@@ -171,6 +204,8 @@ class Case:
 def main():
     Gst.init(None)
     GstCuda.cuda_load_library()
+    if sys.argv[1] in ('pending', 'uploaded') and Gst.version() < (1, 24):
+        sys.exit(NO_STREAMS)
     case = Case(*sys.argv[1:])
     case.run()
     print(case.told())

@@ -12,9 +12,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import unittest
 
 FRAMES = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'cuda_frames.py')
-N_FRAMES, LEAK = 2, 97
+N_FRAMES, LEAK, NO_STREAMS = 2, 97, 77
 
 # memory, engine, format, frames
 CASES = [
@@ -31,6 +32,8 @@ CASES = [
     ('application', 'cpu', 'NV12', 'whole'),
     ('bus', 'cuda', 'NV12', 'whole'),
     ('kept', 'cpu', 'NV12', 'whole'),
+    ('pending', 'cuda', 'NV12', 'odd'),
+    ('uploaded', 'cuda', 'I420', 'odd'),
 ]
 
 
@@ -46,6 +49,8 @@ class Outcome:
             self.status = process.returncode
             self.alive = [line for line in log if 'object-alive, ' in line and 'new format' not in line]
             text = counters.read()  # nothing where CUDA was not used at all
+        if self.status == NO_STREAMS:
+            raise unittest.SkipTest('CUDA memory has streams from GStreamer 1.24 on')
         if self.status not in (0, LEAK):
             raise RuntimeError(f'exit status {self.status}')
         said = json.loads(process.stdout)
@@ -67,7 +72,7 @@ def faults(memory, device, got, want):
     peer = got.counters['calls'].get('cuMemcpyPeerAsync', 0)
     askers = 2 if got.given is not None else 1  # elements that answer each frame
     downloads = got.copied('device to host') - got.downloaded - askers * want.copied('device to host')
-    foreign = memory in ('foreign', 'application', 'bus')
+    foreign = memory in ('foreign', 'application', 'bus', 'uploaded')
     print(f'# {want.answers!r} in host memory, {got.answers!r} here; {downloads:.0f} bytes more to the host, '
           f'{peer} copies between contexts; {got.contexts} contexts of {got.elements} elements; '
           f'{len(got.alive)} objects alive, status {got.status}')
@@ -95,6 +100,9 @@ def main(runner, numbers):
         memory, device, form, frames = case
         try:
             wrong = list(faults(memory, device, Outcome(runner, case), in_host_memory(runner, device, form, frames)))
+        except unittest.SkipTest as why:
+            print(f'ok {n} # SKIP {why}')
+            continue
         except RuntimeError as error:
             wrong = [str(error)]
         failed += bool(wrong)
