@@ -25,9 +25,9 @@ gst_dsvl2_tracks_find (GstBuffer *buffer)
 
   found_begin (&walk, buffer);
   while (found_next (&walk, &f))
-    if (f.track >= 0)
-      tracks = add_track (tracks, &(GstDsvl2Track){ { (int) f.x, (int) f.y, (int) f.w, (int) f.h },
-                                      (guint64) f.track, f.track_mtd });
+    if (f.tracked)
+      tracks = add_track (tracks,
+          &(GstDsvl2Track){ { (int) f.x, (int) f.y, (int) f.w, (int) f.h }, f.track, f.track_mtd });
   return tracks;
 }
 

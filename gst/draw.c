@@ -125,6 +125,18 @@ font_new (const char *name, double pixels)
   return font;
 }
 
+/* How high its letters are, nearly: in pixels, whatever the font counts in. */
+static double
+font_pixels (const Drawing *d, const PangoFontDescription *font)
+{
+  const double size = (double) pango_font_description_get_size (font) / PANGO_SCALE;
+  PangoFontMap *fonts = pango_context_get_font_map (d->pango);
+
+  return pango_font_description_get_size_is_absolute (font)
+             ? size
+             : size * pango_cairo_font_map_get_resolution (PANGO_CAIRO_FONT_MAP (fonts)) / 72;
+}
+
 static PangoLayout *
 layout_new (Drawing *d, const PangoFontDescription *font, const char *text, double width)
 {
@@ -171,8 +183,8 @@ tag_text (const OverlaySettings *s, const SceneBox *box)
 {
   GString *text = g_string_new (s->show_labels ? box->label : "");
 
-  if (s->show_ids && box->id >= 0)
-    g_string_append_printf (text, "%s#%" G_GINT64_FORMAT, text->len > 0 ? " " : "", box->id);
+  if (s->show_ids && box->tracked)
+    g_string_append_printf (text, "%s#%" G_GUINT64_FORMAT, text->len > 0 ? " " : "", box->id);
   if (s->show_confidence && box->confidence >= 0)
     g_string_append_printf (text, "%s%.0f%%", text->len > 0 ? " " : "", 100 * box->confidence);
   return g_string_free (text, FALSE);
@@ -362,11 +374,12 @@ static void
 add_panel (Page *page, const Rect *boxes)
 {
   const OverlaySettings *s = page->target->settings;
-  const double size = MAX (page->unit * caption_part, caption_least) * s->font_scale,
-               pad = ceil (size * 0.6), margin = ceil (size * 0.5);
+  PangoFontDescription *font = font_new (s->caption_font != NULL ? s->caption_font : s->font,
+      MAX (page->unit * caption_part, caption_least) * s->font_scale);
+  const double size = MIN (font_pixels (page->d, font), page->frame.h / 4), pad = ceil (size * 0.6),
+               margin = ceil (size * 0.5);
   const double width = MIN (page->frame.w - 2 * (margin + pad), 44 * size);
   const GArray *texts = page->d->texts;
-  PangoFontDescription *font = font_new (s->caption_font != NULL ? s->caption_font : s->font, size);
   Item panel = { .kind = ITEM_PANEL, .colour = 0x0b0f14, .size = size / 2 };
   Rect content, top, bottom;
 
@@ -442,8 +455,8 @@ describe (Key *key, const Scene *scene, const DrawFor *target)
   for (guint i = 0; i < scene->boxes->len; i++) {
     const SceneBox *b = &g_array_index (scene->boxes, SceneBox, i);
 
-    g_string_append_printf (key->boxes, "%d %d %d %d %.0f %" G_GINT64_FORMAT " %d %s\n", b->x, b->y,
-        b->w, b->h, 100 * b->confidence, b->id, b->opacity, b->label);
+    g_string_append_printf (key->boxes, "%d %d %d %d %.0f %d %" G_GUINT64_FORMAT " %d %s\n", b->x, b->y,
+        b->w, b->h, 100 * b->confidence, b->tracked, b->id, b->opacity, b->label);
   }
   g_string_truncate (key->captions, 0);
   for (guint i = 0; i < scene->captions->len; i++) {

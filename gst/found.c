@@ -57,8 +57,10 @@ read_param (const GstStructure *param, Found *f)
   int number;
 
   if (gst_structure_has_name (param, "object_id")) {
-    if (gst_structure_get_int (param, "id", &number) && number >= 0)
-      f->track = number;
+    if (gst_structure_get_int (param, "id", &number) && number >= 0) {
+      f->tracked = TRUE;
+      f->track = (guint64) number;
+    }
   } else if (!gst_structure_has_name (param, "detection")) {
     read_classification (param, f);
   } else if (f->detection == NULL) { /* of several the first counts */
@@ -77,7 +79,6 @@ read_region (const GstVideoRegionOfInterestMeta *region, Found *f)
     .label = g_quark_to_string (region->roi_type),
     .confidence = -1,
     .id = region->id,
-    .track = -1,
     .track_mtd = FOUND_NO_MTD };
   for (const GList *l = region->params; l != NULL; l = l->next)
     read_param (l->data, f);
@@ -131,13 +132,12 @@ read_tracking (GstAnalyticsRelationMeta *meta, guint id, Found *f)
   GstAnalyticsMtd mtd;
   gpointer state = NULL;
   GstClockTime first, last;
-  guint64 number;
   gboolean lost;
 
   while (gst_analytics_relation_meta_get_direct_related (meta, id, GST_ANALYTICS_REL_TYPE_ANY,
       gst_analytics_tracking_mtd_get_mtd_type (), &state, &mtd))
-    if (gst_analytics_tracking_mtd_get_info (&mtd, &number, &first, &last, &lost) && !lost) {
-      f->track = (gint64) (number & G_MAXINT64);
+    if (gst_analytics_tracking_mtd_get_info (&mtd, &f->track, &first, &last, &lost) && !lost) {
+      f->tracked = TRUE;
       f->track_mtd = mtd.id;
       return;
     }
@@ -158,7 +158,6 @@ read_object (GstAnalyticsRelationMeta *meta, const GstAnalyticsODMtd *detection,
     .type = gst_analytics_od_mtd_get_obj_type (detection),
     .confidence = (double) confidence,
     .id = (gint) detection->id,
-    .track = -1,
     .track_mtd = FOUND_NO_MTD };
   f->label = g_quark_to_string (f->type);
   read_classes (meta, detection->id, f);
@@ -187,7 +186,8 @@ read_twin (FoundWalk *walk, Found *f)
     f->label = twin.label;
   if (f->confidence < 0)
     f->confidence = twin.confidence;
-  if (twin.track >= 0) {
+  if (twin.tracked) {
+    f->tracked = TRUE;
     f->track = twin.track;
     f->track_mtd = twin.track_mtd;
   }
@@ -210,7 +210,60 @@ next_detection (FoundWalk *walk, Found *f)
       return TRUE;
   return FALSE;
 }
+/* Ids of all that relates to something, or that something relates to. Free with g_hash_table_unref (). */
+static GHashTable *
+related_ids (GstAnalyticsRelationMeta *meta)
+{
+  GHashTable *ids = g_hash_table_new (NULL, NULL);
+  GstAnalyticsMtd one, other;
+  gpointer state = NULL;
+  int left = FOUND_MAX_LOOK;
+
+  while (left > 0 &&
+         gst_analytics_relation_meta_iterate (meta, &state, GST_ANALYTICS_MTD_TYPE_ANY, &one)) {
+    gpointer next = NULL;
+
+    while (left-- > 0 && gst_analytics_relation_meta_get_direct_related (meta, one.id,
+                             GST_ANALYTICS_REL_TYPE_ANY, GST_ANALYTICS_MTD_TYPE_ANY, &next, &other)) {
+      g_hash_table_add (ids, GUINT_TO_POINTER (one.id));
+      g_hash_table_add (ids, GUINT_TO_POINTER (other.id));
+    }
+  }
+  return ids;
+}
+
+static void
+read_frame (GstAnalyticsRelationMeta *meta, Found *f)
+{
+  g_autoptr (GHashTable) related = related_ids (meta);
+  GstAnalyticsMtd classes;
+  gpointer state = NULL;
+  int left = FOUND_MAX_LOOK;
+
+  while (left-- > 0 && f->n_attributes < FOUND_MAX_ATTRIBUTES &&
+         gst_analytics_relation_meta_iterate (meta, &state, gst_analytics_cls_mtd_get_mtd_type (),
+             &classes))
+    if (!g_hash_table_contains (related, GUINT_TO_POINTER (classes.id)))
+      add_attribute (f, likeliest_class (&classes));
+}
+
+gboolean
+found_of_frame (GstBuffer *buffer, Found *f)
+{
+  GstAnalyticsRelationMeta *meta = gst_buffer_get_analytics_relation_meta (buffer);
+
+  *f = (Found){ .confidence = -1, .track_mtd = FOUND_NO_MTD };
+  if (meta != NULL)
+    read_frame (meta, f);
+  return f->n_attributes > 0;
+}
 #else
+gboolean
+found_of_frame (GstBuffer *buffer, Found *f)
+{
+  return FALSE;
+}
+
 static void
 read_twin (FoundWalk *walk, Found *f)
 {

@@ -5,7 +5,8 @@
  *   GstVideoRegionOfInterestMeta   with DL Streamer's parameters: "detection", "object_id" (a tracker's
  *                                  number), and any others that have a `label`: what a classifier said
  *   GstAnalyticsRelationMeta       object detections, with the classifications and the tracking that they
- *                                  relate to or contain (built with GStreamer 1.24 or newer)
+ *                                  relate to or contain (built with GStreamer 1.24 or newer); and
+ *                                  classifications that are of no object: of the frame
  *
  * A region that has the id and the place of a detection is the same object: it is found once, with what
  * both say. Nothing is checked: places, numbers and texts may be anything. */
@@ -35,7 +36,8 @@ typedef struct {
   const char *label;             /* the detection's, else the type's; NULL if neither has one */
   double confidence;             /* below 0: not said */
   gint id;                       /* of the metadata */
-  gint64 track;                  /* a tracker's number for it; below 0: none, or it lost it */
+  gboolean tracked;              /* a tracker has a number for it, and has not lost it */
+  guint64 track;                 /* that number */
   guint track_mtd; /* what says so in the relation meta; FOUND_NO_MTD: the region's "object_id" */
   FoundAttribute attribute[FOUND_MAX_ATTRIBUTES];
   int n_attributes;
@@ -59,6 +61,10 @@ void found_begin (FoundWalk *walk, GstBuffer *buffer);
 gboolean found_next (FoundWalk *walk, Found *found);
 void found_end (FoundWalk *walk);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (FoundWalk, found_end)
+
+/* found_of_frame: what classifiers said of the whole frame, as attributes of an object that has no place.
+ * Returns FALSE if they said nothing. */
+gboolean found_of_frame (GstBuffer *buffer, Found *found);
 
 /* found_same_place: whether two boxes (x, y, w, h) have the same edges, up to what converters round. */
 gboolean found_same_place (const gint64 a[4], const gint64 b[4]);

@@ -74,8 +74,9 @@ struct _GstDsvl2Infer {
   InferSettings settings;
   GstStructure *last_result;
   Upstream upstream;
-  gboolean live;        /* frames may not wait */
-  GstClockTime latency; /* what frames waited: of a live source in offline mode */
+  gboolean live;               /* frames may not wait */
+  GstClockTime latency;        /* what frames waited: of a live source in offline mode */
+  GstClockTime frame_duration; /* by the caps; 0: unknown */
 
   /* of the streaming thread */
   GstVideoInfo info;
@@ -438,8 +439,9 @@ query_latency (GstDsvl2Infer *self, GstQuery *query)
   note_upstream (self, live);
   GST_OBJECT_LOCK (self);
   min += self->latency;
-  if (GST_CLOCK_TIME_IS_VALID (max))
-    max += self->latency;
+  /* Frames that wait hold the source up, but for those that the queue takes. */
+  if (self->latency > 0 && GST_CLOCK_TIME_IS_VALID (max))
+    max += self->settings.max_queue * self->frame_duration;
   GST_OBJECT_UNLOCK (self);
   gst_query_set_latency (query, live, min, max);
   return TRUE;
@@ -512,6 +514,12 @@ gst_dsvl2_infer_set_caps (GstBaseTransform *trans, GstCaps *incaps, GstCaps *out
         ("%" GST_PTR_FORMAT, incaps));
     return FALSE;
   }
+  GST_OBJECT_LOCK (self);
+  self->frame_duration =
+      self->info.fps_n > 0
+          ? gst_util_uint64_scale (GST_SECOND, (guint64) self->info.fps_d, (guint64) self->info.fps_n)
+          : 0;
+  GST_OBJECT_UNLOCK (self);
   return TRUE;
 }
 
@@ -617,7 +625,7 @@ gst_dsvl2_infer_stop (GstBaseTransform *trans)
   GST_OBJECT_LOCK (self);
   self->upstream = UPSTREAM_UNKNOWN;
   self->live = FALSE;
-  self->latency = 0;
+  self->latency = self->frame_duration = 0;
   GST_OBJECT_UNLOCK (self);
   return TRUE;
 }

@@ -64,6 +64,13 @@ json_line_int (GString *line, const char *name, gint64 value)
   g_string_append_printf (line, "%" G_GINT64_FORMAT, value);
 }
 
+void
+json_line_uint (GString *line, const char *name, guint64 value)
+{
+  begin (line, name);
+  g_string_append_printf (line, "%" G_GUINT64_FORMAT, value);
+}
+
 static void
 append_word (GString *line, const char *name, const char *word)
 {

@@ -14,6 +14,7 @@ void json_line_close (GString *line, char bracket);
 /* Any bytes: what is not UTF-8 becomes U+FFFD. NULL is "". */
 void json_line_string (GString *line, const char *name, const char *value);
 void json_line_int (GString *line, const char *name, gint64 value);
+void json_line_uint (GString *line, const char *name, guint64 value);
 void json_line_boolean (GString *line, const char *name, gboolean value);
 void json_line_null (GString *line, const char *name);
 /* At most `decimals` (1 … 15) digits behind the point; null for what is not a finite number. */

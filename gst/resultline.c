@@ -146,8 +146,8 @@ add_ids (GString *line, const Found *f, const LineStyle *style)
 {
   if (style->region_ids)
     json_line_int (line, "region_id", f->id);
-  if (f->track >= 0)
-    json_line_int (line, "id", f->track);
+  if (f->tracked)
+    json_line_uint (line, "id", f->track);
 }
 
 static void
@@ -234,7 +234,7 @@ add_answered_object (GString *line, const GstStructure *detection, int width, in
   const gboolean there = find_detection (frame->buffer, detection, &found);
 
   if (!there)
-    found = (Found){ .detection = detection, .track = -1 };
+    found = (Found){ .detection = detection };
   found.confidence = double_field (detection, "confidence");
   json_line_open (line, NULL, '{');
   add_rounded_pixels (line, &box, width, height);
@@ -265,6 +265,19 @@ add_found_object (GString *line, const Found *f, const LineFrame *frame, const L
   add_ids (line, f, style);
   json_line_string (line, "roi_type", f->type != 0 ? g_quark_to_string (f->type) : f->label);
   add_detection (line, &box, f, f->label);
+  add_attributes (line, f);
+  json_line_close (line, '}');
+}
+
+/* What is said of the whole frame, as gvametaconvert has it: an object of its size that nobody detected. */
+static void
+add_frame (GString *line, const Found *f, const LineFrame *frame)
+{
+  json_line_open (line, NULL, '{');
+  json_line_int (line, "x", 0);
+  json_line_int (line, "y", 0);
+  json_line_int (line, "w", frame->width);
+  json_line_int (line, "h", frame->height);
   add_attributes (line, f);
   json_line_close (line, '}');
 }
@@ -395,6 +408,15 @@ line_of_result (const GstStructure *result, const LineFrame *frame, const LineSt
   return end_line (line);
 }
 
+static GString *
+begin_objects (const LineFrame *frame, const LineStyle *style)
+{
+  GString *line = begin_line (frame->width, frame->height, frame->timestamp, style);
+
+  json_line_open (line, "objects", '[');
+  return line;
+}
+
 char *
 line_of_others (const LineFrame *frame, const LineStyle *style)
 {
@@ -406,11 +428,14 @@ line_of_others (const LineFrame *frame, const LineStyle *style)
   while (found_next (&walk, &found)) {
     if (is_of_a_result (frame->buffer, &found))
       continue;
-    if (line == NULL) {
-      line = begin_line (frame->width, frame->height, frame->timestamp, style);
-      json_line_open (line, "objects", '[');
-    }
+    if (line == NULL)
+      line = begin_objects (frame, style);
     add_found_object (line, &found, frame, style);
+  }
+  if (found_of_frame (frame->buffer, &found)) {
+    if (line == NULL)
+      line = begin_objects (frame, style);
+    add_frame (line, &found, frame);
   }
   if (line == NULL)
     return NULL;
@@ -421,9 +446,8 @@ line_of_others (const LineFrame *frame, const LineStyle *style)
 char *
 line_of_nothing (const LineFrame *frame, const LineStyle *style)
 {
-  GString *line = begin_line (frame->width, frame->height, frame->timestamp, style);
+  GString *line = begin_objects (frame, style);
 
-  json_line_open (line, "objects", '[');
   json_line_close (line, ']');
   return end_line (line);
 }

@@ -40,7 +40,7 @@ typedef struct {
 char *line_of_result (const GstStructure *result, const LineFrame *frame, const LineStyle *style);
 
 /* line_of_others: the frame with those of its objects, regions of interest and GstAnalytics' detections, that
- * are of no "dsvl2-result" on it.
+ * are of no "dsvl2-result" on it, and what classifiers said of the whole of it.
  * Returns NULL if there are none. Free with g_free (). */
 char *line_of_others (const LineFrame *frame, const LineStyle *style);
 

@@ -177,8 +177,10 @@ merge (Scene *s, const SceneBox *box)
       continue;
     if (other->confidence < 0)
       other->confidence = box->confidence;
-    if (other->id < 0)
+    if (!other->tracked) {
+      other->tracked = box->tracked;
       other->id = box->id;
+    }
     if (strlen (box->label) > strlen (other->label)) {
       g_free (other->label);
       other->label = g_strdup (box->label);
@@ -201,6 +203,7 @@ add_object (Scene *s, const Found *f, int opacity, const OverlaySettings *settin
     .w = (int) (x1 - x0),
     .h = (int) (y1 - y0),
     .type = f->type,
+    .tracked = f->tracked,
     .id = f->track,
     .confidence = known ? f->confidence : -1,
     .opacity = opacity };

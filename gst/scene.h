@@ -28,7 +28,8 @@ typedef struct {
   GQuark type;       /* as the metadata has it, 0 if it has none */
   char *label;       /* what it is, "" if unknown */
   double confidence; /* 0 … 1; below 0 if unknown */
-  gint64 id;         /* a tracker's; below 0 if unknown */
+  gboolean tracked;  /* a tracker has a number for it */
+  guint64 id;        /* that number */
   int opacity;       /* 0 … SCENE_OPAQUE */
 } SceneBox;
 

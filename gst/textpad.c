@@ -132,11 +132,24 @@ push_stream_start (TextPad *t, GstPad *pad)
   gst_pad_push_event (pad, event);
 }
 
+/* Text is timed: where the video's segment counts something else, bytes say, the times of its frames are
+ * taken as they are. */
+static void
+push_segment (TextPad *t, GstPad *pad)
+{
+  GstSegment segment = t->element->segment;
+
+  if (segment.format != GST_FORMAT_TIME)
+    gst_segment_init (&segment, GST_FORMAT_TIME);
+  gst_pad_push_event (pad, gst_event_new_segment (&segment));
+  cues_reset (&t->cues);
+}
+
 /* The pad, with a reference, once it has heard what its stream is; NULL if there is none. */
 static GstPad *
 begin (TextPad *t)
 {
-  const GstSegment *segment = &t->element->segment;
+  const gboolean has_segment = t->element->segment.format != GST_FORMAT_UNDEFINED;
   g_autoptr (GstCaps) caps = NULL;
   gboolean started, in_segment;
   GstPad *pad;
@@ -144,9 +157,9 @@ begin (TextPad *t)
   g_mutex_lock (&t->lock);
   pad = t->pad != NULL ? gst_object_ref (t->pad) : NULL;
   started = t->started;
-  in_segment = t->in_segment || segment->format != GST_FORMAT_TIME;
+  in_segment = t->in_segment || !has_segment;
   t->started = TRUE;
-  t->in_segment |= segment->format == GST_FORMAT_TIME;
+  t->in_segment |= has_segment;
   g_mutex_unlock (&t->lock);
   if (pad == NULL)
     return NULL;
@@ -156,10 +169,8 @@ begin (TextPad *t)
     caps = gst_pad_get_pad_template_caps (pad);
     gst_pad_push_event (pad, gst_event_new_caps (caps));
   }
-  if (!in_segment) {
-    gst_pad_push_event (pad, gst_event_new_segment (segment));
-    cues_reset (&t->cues);
-  }
+  if (!in_segment)
+    push_segment (t, pad);
   return pad;
 }
 
@@ -270,6 +281,8 @@ end_of_video (TextPad *t)
   GstClockTime end = segment->stop;
   gint64 duration;
 
+  if (segment->format != GST_FORMAT_TIME)
+    return GST_CLOCK_TIME_NONE;
   if (gst_pad_peer_query_duration (GST_BASE_TRANSFORM_SINK_PAD (t->element), GST_FORMAT_TIME,
           &duration) &&
       duration > 0) {

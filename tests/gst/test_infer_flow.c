@@ -155,6 +155,66 @@ test_latency (void)
   }
 }
 
+/* The longest that the harness's source can keep its frames, in ms. */
+static GstPadProbeReturn
+know_most (GstPad *pad, GstPadProbeInfo *info, gpointer most)
+{
+  GstQuery *query = GST_PAD_PROBE_INFO_QUERY (info);
+  GstClockTime least;
+  gboolean live;
+
+  if (GST_QUERY_TYPE (query) != GST_QUERY_LATENCY)
+    return GST_PAD_PROBE_OK;
+  gst_query_parse_latency (query, &live, &least, NULL);
+  gst_query_set_latency (query, live, least, (GstClockTime) * (gint64 *) most);
+  return GST_PAD_PROBE_OK;
+}
+
+/* Frames can be kept for as long as the source and the queue together have room. */
+static void
+test_most_latency (void)
+{
+  static const struct {
+    const char *properties, *rate;
+    gint64 source, expected; /* ms; -1: as long as one likes */
+  } cases[] = { { "mode=offline", "25/1", 100, 100 }, { "mode=offline max-queue=5", "25/1", 100, 300 },
+    { "mode=offline max-queue=5", "0/1", 100, 100 }, { "mode=offline max-queue=5", "25/1", -1, -1 },
+    { "max-queue=5", "25/1", 100, 100 } };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autofree char *text =
+        g_strdup_printf ("video/x-raw,format=GRAY8,width=8,height=4,framerate=%s", cases[i].rate);
+    g_autoptr (GstCaps) caps = gst_caps_from_string (text);
+    g_autoptr (GstQuery) query = gst_query_new_latency ();
+    gint64 most = cases[i].source < 0 ? -1 : cases[i].source * (gint64) GST_MSECOND;
+    GstVideoInfo info;
+    GstHarness *h;
+    TestCall *push;
+    GstClockTime told;
+
+    g_assert_true (gst_video_info_from_caps (&info, caps));
+    h = test_infer_new (cases[i].properties, TRUE, &info);
+    gst_pad_add_probe (h->srcpad, GST_PAD_PROBE_TYPE_QUERY_UPSTREAM | GST_PAD_PROBE_TYPE_PULL,
+        know_most, &most, NULL);
+    push = test_push_begin (h, test_frame_new (&info, 0, 1));
+    fake_wait_open (1);
+    g_usleep (10000); /* a frame that waits at all */
+    fake_answer (" ", NULL, 0);
+    g_assert_cmpint (test_push_end (push), ==, GST_FLOW_OK);
+    /* what waits in the queue goes when something comes */
+    g_assert_true (gst_harness_push_event (h, gst_event_new_gap (GST_SECOND, GST_SECOND)));
+    g_assert_true (gst_pad_peer_query (h->sinkpad, query));
+    gst_query_parse_latency (query, NULL, NULL, &told);
+    g_test_message ("%s at %s, a source that can keep its frames for %" G_GINT64_FORMAT
+                    " ms: %" G_GINT64_FORMAT " ms",
+        cases[i].properties, cases[i].rate, cases[i].source,
+        GST_CLOCK_TIME_IS_VALID (told) ? (gint64) (told / GST_MSECOND) : -1);
+    g_assert_cmpuint (told, ==,
+        cases[i].expected < 0 ? GST_CLOCK_TIME_NONE : (guint64) cases[i].expected * GST_MSECOND);
+    test_infer_end (h);
+  }
+}
+
 /* --- flush, segment, caps --- */
 
 static void
@@ -514,6 +574,7 @@ main (int argc, char **argv)
   g_test_add_func ("/infer/queue-and-eos", test_queue_and_eos);
   g_test_add_func ("/infer/gap", test_gap_keeps_its_place);
   g_test_add_func ("/infer/latency", test_latency);
+  g_test_add_func ("/infer/latency-most", test_most_latency);
   g_test_add_func ("/infer/flush/waiting", test_flush_while_waiting);
   g_test_add_func ("/infer/flush/live", test_flush_live);
   g_test_add_func ("/infer/segment", test_segment);

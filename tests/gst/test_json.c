@@ -418,6 +418,76 @@ test_detections_of_others (void)
       { "objects[1].classification_2.label", "\"red\"" });
   gst_harness_teardown (h);
 }
+
+/* Of the whole frame is what is related to nothing, beside an object or alone; a class of an object is not. */
+static void
+test_frame_classified (void)
+{
+  GstHarness *h = json_new ("regions=true");
+  GQuark weather = g_quark_from_static_string ("rain"), time = g_quark_from_static_string ("night"),
+         colour = g_quark_from_static_string ("blue");
+  gfloat sure = 0.75f;
+
+  for (int n_objects = 0; n_objects <= 1; n_objects++) {
+    GstBuffer *frame = frame_new (40);
+    GstAnalyticsRelationMeta *meta = gst_buffer_add_analytics_relation_meta (frame);
+    GstAnalyticsODMtd car;
+    GstAnalyticsClsMtd class;
+
+    gst_analytics_relation_meta_add_cls_mtd (meta, 1, &sure, &weather, &class);
+    gst_analytics_relation_meta_add_cls_mtd (meta, 1, &sure, &time, &class);
+    if (n_objects > 0) {
+      gst_analytics_relation_meta_add_od_mtd (meta, g_quark_from_string ("car"), 10, 20, 50, 40, 0.5f,
+          &car);
+      gst_analytics_relation_meta_add_cls_mtd (meta, 1, &sure, &colour, &class);
+      /* as a classifier that points at what it looked at has it */
+      gst_analytics_relation_meta_set_relation (meta, GST_ANALYTICS_REL_TYPE_IS_PART_OF, class.id,
+          car.id);
+    }
+    FLOWS (h, frame);
+    if (n_objects == 0)
+      CHECK_LINE (h, { "#objects", "1" }, { "timestamp", "40000000" }, { "objects[0].x", "0" },
+          { "objects[0].w", "200" }, { "objects[0].h", "100" }, { "objects[0].roi_type", "" },
+          { "objects[0].detection", "" }, { "objects[0].classification.label", "\"rain\"" },
+          { "objects[0].classification.confidence", "0.75" },
+          { "objects[0].classification_2.label", "\"night\"" }, { "objects[0].classification_3", "" });
+    else
+      CHECK_LINE (h, { "#objects", "2" }, { "objects[0].roi_type", "\"car\"" },
+          { "objects[1].classification.label", "\"rain\"" },
+          { "objects[1].classification_2.label", "\"night\"" }, { "objects[1].classification_3", "" });
+  }
+  gst_harness_teardown (h);
+}
+
+/* Numbers of trackers that differ in their highest bit alone are two. */
+static void
+test_long_numbers (void)
+{
+  static const guint64 numbers[] = { 7, G_MAXINT64, G_GUINT64_CONSTANT (0x8000000000000007),
+    G_MAXUINT64 };
+  GstHarness *h = json_new ("regions=true");
+
+  for (gsize i = 0; i < G_N_ELEMENTS (numbers); i++) {
+    g_autofree char *expected = g_strdup_printf ("\"id\":%" G_GUINT64_FORMAT ",", numbers[i]);
+    GstBuffer *frame = frame_new (40), *out;
+    GstAnalyticsRelationMeta *meta = gst_buffer_add_analytics_relation_meta (frame);
+    GstAnalyticsODMtd car;
+    GstAnalyticsTrackingMtd track;
+    GstMapInfo map;
+
+    gst_analytics_relation_meta_add_od_mtd (meta, 0, 10, 20, 50, 40, 0.5f, &car);
+    gst_analytics_relation_meta_add_tracking_mtd (meta, numbers[i], 0, &track);
+    gst_analytics_relation_meta_set_relation (meta, GST_ANALYTICS_REL_TYPE_RELATE_TO, car.id, track.id);
+    FLOWS (h, frame);
+    out = gst_harness_pull (h);
+    gst_buffer_map (out, &map, GST_MAP_READ);
+    g_test_message ("%.*s", (int) map.size, (const char *) map.data);
+    g_assert_nonnull (g_strstr_len ((const char *) map.data, (gssize) map.size, expected));
+    gst_buffer_unmap (out, &map);
+    gst_buffer_unref (out);
+  }
+  gst_harness_teardown (h);
+}
 #endif
 
 static void
@@ -583,6 +653,8 @@ main (int argc, char **argv)
   g_test_add_func ("/json/classified", test_classified);
 #ifdef HAVE_ANALYTICS
   g_test_add_func ("/json/detections-of-others", test_detections_of_others);
+  g_test_add_func ("/json/frame-classified", test_frame_classified);
+  g_test_add_func ("/json/long-numbers", test_long_numbers);
 #endif
   g_test_add_func ("/json/empty-results", test_empty_results);
   g_test_add_func ("/json/caps", test_caps);

@@ -130,7 +130,7 @@ test_each (void)
     { SHORT, SHORT "caption-font=\"Sans 30px\"", "===>" },
     { "", "font=\"Serif\" caption-font=\"Sans\"", "=~~=" }, { SHORT, SHORT "font-scale=1.5", "=>>>" },
     { SHORT, SHORT "font-scale=0.7", "=<<<" },
-    { "font=\"Sans 12px\"", "font=\"Sans 12px\" font-scale=2", "===~" }, /* a size is a size */
+    { "font=\"Sans 12px\"", "font=\"Sans 12px\" font-scale=2", "====" }, /* a size is a size */
     { "", "caption-position=bottom", "====" }, { SHORT, SHORT "caption-position=top", "=~~<" },
     { "", "caption-lines=3", "===<" }, { "", "wrap-mode=none", "===<" },
     { "", "wrap-mode=char", "===~" },

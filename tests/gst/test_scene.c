@@ -23,8 +23,8 @@ tell (const Scene *s)
     g_string_append_printf (text, "%d %d %d %d %s", b->x, b->y, b->w, b->h, b->label);
     if (b->confidence >= 0)
       g_string_append_printf (text, " %.0f%%", 100 * b->confidence);
-    if (b->id >= 0)
-      g_string_append_printf (text, " #%" G_GINT64_FORMAT, b->id);
+    if (b->tracked)
+      g_string_append_printf (text, " #%" G_GUINT64_FORMAT, b->id);
     if (b->opacity < SCENE_OPAQUE)
       g_string_append_printf (text, " opacity %d", b->opacity);
     g_string_append_c (text, '\n');

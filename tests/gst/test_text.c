@@ -297,6 +297,29 @@ test_segment_stop (void)
   pads_free (&p);
 }
 
+/* A segment that does not count time, as appsrc has by default: text is timed all the same, by its frames. */
+static void
+test_segment_of_bytes (void)
+{
+  Pads p = pads_new ("mode=offline interval=400000000", FALSE, TRUE);
+  const GstSegment *segment;
+  g_autoptr (GstEvent) sticky = NULL;
+  GstSegment bytes;
+
+  gst_segment_init (&bytes, GST_FORMAT_BYTES);
+  g_assert_true (gst_harness_push_event (p.h, gst_event_new_segment (&bytes)));
+  push_answered (&p, 0, "a cat");
+  push_answered (&p, 40, NULL);
+  push_answered (&p, 400, "a dog");
+  check_text (&p, "a cat [0, 400)");
+  check_text (&p, "a dog [400, 800)");
+  sticky = gst_pad_get_sticky_event (p.text->sinkpad, GST_EVENT_SEGMENT, 0);
+  gst_event_parse_segment (sticky, &segment);
+  g_assert_cmpint (segment->format, ==, GST_FORMAT_TIME);
+  check_events (p.text, "stream-start caps segment");
+  pads_free (&p);
+}
+
 /* --- pads come and go --- */
 
 static void
@@ -490,6 +513,7 @@ main (int argc, char **argv)
   g_test_add_func ("/text/gap-events", test_gap_events);
   g_test_add_func ("/text/flush", test_flush);
   g_test_add_func ("/text/segment-stop", test_segment_stop);
+  g_test_add_func ("/text/segment-of-bytes", test_segment_of_bytes);
   g_test_add_func ("/text/late-pad", test_late_pad);
   g_test_add_func ("/text/one-pad-only", test_one_pad_only);
   g_test_add_func ("/text/coming-and-going", test_coming_and_going);
