@@ -12,4 +12,4 @@ plugin_init (GstPlugin *plugin)
 }
 
 GST_PLUGIN_DEFINE (GST_VERSION_MAJOR, GST_VERSION_MINOR, dsvl2, "DeepSeek-VL2 on video", plugin_init,
-    DSVL2_VERSION, "LGPL", "dsvl2", "https://github.com/deepseek-ai/DeepSeek-VL2")
+    DSVL2_VERSION, "LGPL", PACKAGE_NAME, PACKAGE_ORIGIN)
