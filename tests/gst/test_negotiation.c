@@ -1,7 +1,10 @@
 /* dsvl2: which caps and memory dsvl2infer takes, and what it does with frames that are not what they say
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "fake_engine.h"
+#include "filememory.h"
 #include "harness.h"
+#include <gst/allocators/allocators.h>
+#include <gst/base/gstpushsrc.h>
 #include <string.h>
 
 #ifdef HAVE_GST_CUDA /* by any engine: one that is not on CUDA reads it on the host */
@@ -65,7 +68,233 @@ test_caps (void)
   }
 }
 
-/* A pipeline with such a source ends with an error that says what is wrong, before a frame is read. */
+/* The features that are left of what upstream offers, in its order. */
+static void
+test_query (void)
+{
+#define PLAIN "memory:SystemMemory"
+#define OVERLAID PLAIN ", meta:GstVideoOverlayComposition"
+#define CUDA (CUDA_MEMORY ? "memory:CUDAMemory" : NULL)
+  const struct {
+    const char *offered, *left[4];
+  } cases[] = {
+    { NULL, { PLAIN, OVERLAID, CUDA } },
+    { "video/x-raw(ANY)", { PLAIN, OVERLAID, CUDA } },
+    { "video/x-raw", { PLAIN } },
+    { "video/x-raw(memory:SystemMemory)", { PLAIN } },
+    { "video/x-raw(memory:SystemMemory,meta:GstVideoOverlayComposition)", { OVERLAID } },
+    { "video/x-raw(memory:CUDAMemory)", { CUDA } },
+    { "video/x-raw(memory:DMABuf)", { NULL } },
+    { "video/x-raw(memory:DMABuf,meta:GstVideoOverlayComposition)", { NULL } },
+    { "video/x-raw(memory:DMABuf),format=DMA_DRM", { NULL } },
+    { "video/x-raw(memory:GLMemory)", { NULL } },
+    { "video/x-raw(memory:VAMemory)", { NULL } },
+    { "video/x-raw(memory:D3D11Memory)", { NULL } },
+    { "video/x-raw(memory:NVMM)", { NULL } },
+    { "video/x-raw(format:Interlaced)", { NULL } },
+    { "video/x-raw(memory:DMABuf);video/x-raw", { PLAIN } },
+    { "video/x-raw;video/x-raw(memory:DMABuf)", { PLAIN } },
+    { "video/x-raw(memory:VAMemory);video/x-raw(memory:DMABuf);video/x-raw", { PLAIN } },
+    { "video/x-raw(memory:CUDAMemory);video/x-raw",
+        { CUDA_MEMORY ? CUDA : PLAIN, CUDA_MEMORY ? PLAIN : NULL } },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
+    GstHarness *h = test_infer_new ("", FALSE, NULL);
+    g_autoptr (GstCaps) offered =
+        cases[i].offered != NULL ? gst_caps_from_string (cases[i].offered) : NULL;
+    g_autoptr (GstCaps) left = gst_pad_peer_query_caps (h->srcpad, offered);
+    guint n = 0;
+
+    g_test_message ("%s: %u left", cases[i].offered != NULL ? cases[i].offered : "all",
+        gst_caps_get_size (left));
+    for (; cases[i].left[n] != NULL; n++) {
+      g_autofree char *features = NULL;
+
+      g_assert_cmpuint (n, <, gst_caps_get_size (left));
+      features = gst_caps_features_to_string (gst_caps_get_features (left, n));
+      g_assert_cmpstr (features, ==, cases[i].left[n]);
+    }
+    g_assert_cmpuint (gst_caps_get_size (left), ==, n);
+    test_infer_end (h);
+  }
+#undef CUDA
+#undef OVERLAID
+#undef PLAIN
+}
+
+/* --- a camera whose frames are memory of a device --- */
+
+enum { CAMERA_FRAMES = 3 };
+
+typedef struct {
+  GstPushSrc parent;
+  gboolean dmabuf; /* the type of its memory, whatever the caps */
+  GstCaps *offered, *agreed;
+  GstVideoInfo info;
+  int n;
+} Camera;
+typedef GstPushSrcClass CameraClass;
+
+static GType camera_get_type (void);
+G_DEFINE_TYPE (Camera, camera, GST_TYPE_PUSH_SRC)
+
+static GstCaps *
+camera_get_caps (GstBaseSrc *base, GstCaps *filter)
+{
+  Camera *camera = (Camera *) base;
+
+  return filter != NULL ? gst_caps_intersect_full (filter, camera->offered, GST_CAPS_INTERSECT_FIRST)
+                        : gst_caps_ref (camera->offered);
+}
+
+static gboolean
+camera_set_caps (GstBaseSrc *base, GstCaps *caps)
+{
+  Camera *camera = (Camera *) base;
+
+  gst_caps_replace (&camera->agreed, caps);
+  return gst_video_info_from_caps (&camera->info, caps);
+}
+
+static GstFlowReturn
+camera_create (GstPushSrc *base, GstBuffer **buffer)
+{
+  Camera *camera = (Camera *) base;
+  g_autoptr (GstBuffer) plain = NULL;
+  GstMapInfo map;
+
+  if (camera->n == CAMERA_FRAMES)
+    return GST_FLOW_EOS;
+  plain = test_frame_new (&camera->info, 40 * camera->n, (guint32) camera->n);
+  camera->n++;
+  g_assert_true (gst_buffer_map (plain, &map, GST_MAP_READ));
+  *buffer = gst_buffer_new ();
+  gst_buffer_append_memory (*buffer, file_memory_new (map.data, map.size, camera->dmabuf));
+  gst_buffer_unmap (plain, &map);
+  gst_buffer_copy_into (*buffer, plain, GST_BUFFER_COPY_TIMESTAMPS, 0, -1);
+  return GST_FLOW_OK;
+}
+
+static void
+camera_finalize (GObject *object)
+{
+  Camera *camera = (Camera *) object;
+
+  gst_clear_caps (&camera->offered);
+  gst_clear_caps (&camera->agreed);
+  G_OBJECT_CLASS (camera_parent_class)->finalize (object);
+}
+
+static void
+camera_class_init (CameraClass *class)
+{
+  static GstStaticPadTemplate template = GST_STATIC_PAD_TEMPLATE ("src", GST_PAD_SRC, GST_PAD_ALWAYS,
+      GST_STATIC_CAPS ("video/x-raw(ANY)"));
+
+  G_OBJECT_CLASS (class)->finalize = camera_finalize;
+  gst_element_class_add_static_pad_template (GST_ELEMENT_CLASS (class), &template);
+  GST_BASE_SRC_CLASS (class)->get_caps = camera_get_caps;
+  GST_BASE_SRC_CLASS (class)->set_caps = camera_set_caps;
+  class->create = camera_create;
+}
+
+static void
+camera_init (Camera *camera)
+{
+  gst_base_src_set_format (GST_BASE_SRC (camera), GST_FORMAT_TIME);
+}
+
+/* Frames leave as they came: the same memory, which nobody could write to. */
+static GstPadProbeReturn
+on_frame (GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+  GstBuffer *buffer = GST_PAD_PROBE_INFO_BUFFER (info);
+  guint *n = data;
+
+  g_assert_cmpuint (gst_buffer_n_memory (buffer), ==, 1);
+  g_assert_true (gst_is_fd_memory (gst_buffer_peek_memory (buffer, 0)));
+  g_assert_nonnull (test_result (buffer));
+  ++*n;
+  return GST_PAD_PROBE_OK;
+}
+
+static void
+play_camera (Camera *camera)
+{
+  g_autoptr (GstElement) pipeline = gst_pipeline_new (NULL);
+  g_autoptr (GstBus) bus = gst_element_get_bus (pipeline);
+  GstElement *infer = gst_element_factory_make ("dsvl2infer", NULL);
+  GstElement *sink = gst_element_factory_make ("fakesink", NULL);
+  g_autoptr (GstPad) pad = gst_element_get_static_pad (infer, "src");
+  g_autoptr (GstMessage) end = NULL;
+  guint n = 0;
+
+  fake_reset ();
+  fake_answer_all ("a cat");
+  g_object_set (infer, "model", "/fake", NULL);
+  gst_bin_add_many (GST_BIN (pipeline), GST_ELEMENT (camera), infer, sink, NULL);
+  g_assert_true (gst_element_link_many (GST_ELEMENT (camera), infer, sink, NULL));
+  gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BUFFER, on_frame, &n, NULL);
+  gst_element_set_state (pipeline, GST_STATE_PLAYING);
+  end = gst_bus_timed_pop_filtered (bus, 30 * GST_SECOND,
+      GST_MESSAGE_EOS | GST_MESSAGE_WARNING | GST_MESSAGE_ERROR);
+  g_assert_nonnull (end);
+  g_assert_cmpstr (GST_MESSAGE_TYPE_NAME (end), ==, "eos");
+  gst_element_set_state (pipeline, GST_STATE_NULL);
+  g_assert_cmpuint (n, ==, CAMERA_FRAMES);
+  g_assert_cmpuint (fake_n_asked (), ==, CAMERA_FRAMES);
+}
+
+/* A camera that has DMABuf and ordinary memory to offer is taken at the latter, whichever it would rather
+ * have, and what it shows is seen, though its memory be a device's. */
+static void
+test_camera (void)
+{
+#define NV12 ",format=NV12,width=64,height=48,framerate=25/1"
+#define DRM ",format=DMA_DRM,drm-format=NV12,width=64,height=48,framerate=25/1"
+  static const char *const offers[] = {
+    "video/x-raw" NV12,
+    "video/x-raw(memory:DMABuf)" NV12 ";video/x-raw" NV12,
+    "video/x-raw(memory:DMABuf)" DRM ";video/x-raw" NV12,
+    "video/x-raw" NV12 ";video/x-raw(memory:DMABuf)" NV12,
+    "video/x-raw(memory:VAMemory)" NV12 ";video/x-raw(memory:DMABuf)" DRM ";video/x-raw" NV12,
+  };
+  const GstVideoInfo info = test_info ("NV12", 64, 48);
+  GstHarness *h = test_infer_new ("", FALSE, &info);
+  guint32 want[CAMERA_FRAMES];
+
+  fake_answer_all ("a cat");
+  for (int i = 0; i < CAMERA_FRAMES; i++) {
+    FLOWS (h, test_frame_new (&info, 40 * i, (guint32) i));
+    gst_buffer_unref (gst_harness_pull (h));
+    want[i] = fake_last_ask ()->checksum;
+  }
+  g_assert_cmphex (want[0], !=, want[1]);
+  test_infer_end (h);
+
+  for (gsize i = 0; i < 2 * G_N_ELEMENTS (offers); i++) {
+    g_autoptr (GstObject) object = gst_object_ref_sink (g_object_new (camera_get_type (), NULL));
+    Camera *camera = (Camera *) object;
+    g_autofree char *agreed = NULL;
+
+    camera->offered = gst_caps_from_string (offers[i / 2]);
+    camera->dmabuf = i % 2;
+    play_camera (camera);
+    agreed = gst_caps_to_string (camera->agreed);
+    g_test_message ("%s, memory of %s: %s", offers[i / 2], i % 2 ? "a device" : "a file", agreed);
+    g_assert_true (gst_caps_features_is_equal (gst_caps_get_features (camera->agreed, 0),
+        GST_CAPS_FEATURES_MEMORY_SYSTEM_MEMORY));
+    for (int k = 0; k < CAMERA_FRAMES; k++)
+      g_assert_cmphex (fake_nth_ask ((guint) k)->checksum, ==, want[k]);
+    fake_reset ();
+  }
+#undef DRM
+#undef NV12
+}
+
+/* --- buffers --- */
+
 /* A sink with a pool: what it asks for. */
 static GstPadProbeReturn
 propose_pool (GstPad *pad, GstPadProbeInfo *info, gpointer data)
@@ -123,6 +352,7 @@ test_buffers (void)
   }
 }
 
+/* A pipeline with such a source ends with an error that says what is wrong, before a frame is read. */
 static void
 test_refused_in_a_pipeline (void)
 {
@@ -283,6 +513,8 @@ main (int argc, char **argv)
 {
   test_init (&argc, &argv);
   g_test_add_func ("/negotiation/caps", test_caps);
+  g_test_add_func ("/negotiation/query", test_query);
+  g_test_add_func ("/negotiation/camera", test_camera);
   g_test_add_func ("/negotiation/buffers", test_buffers);
   g_test_add_func ("/negotiation/pipeline", test_refused_in_a_pipeline);
   g_test_add_func ("/negotiation/too-small", test_too_small);

@@ -6,6 +6,7 @@
 #include "gst/picture.h"
 #include "gst/rawframe.h"
 #include "engine/picture.h"
+#include "filememory.h"
 #include <gst/check/gstharness.h>
 #include <math.h>
 #include <string.h>
@@ -176,6 +177,7 @@ typedef struct {
   int gap;                  /* bytes before each plane */
   gboolean flip, backwards; /* rows bottom-up; planes from last to first */
   enum { ONE_MEMORY, A_MEMORY_A_PLANE, TORN_PLANES } memories;
+  enum { OF_THE_HOST, OF_A_FILE, OF_A_DEVICE } kind;
 } Way;
 
 static const Way ways[] = {
@@ -187,13 +189,21 @@ static const Way ways[] = {
   { "a memory for each plane, bottom-up", 7, 3, TRUE, FALSE, A_MEMORY_A_PLANE },
   { "memories that end inside of planes", 0, 0, FALSE, FALSE, TORN_PLANES },
   { "the same, bottom-up and last plane first", 1, 1, TRUE, TRUE, TORN_PLANES },
+  { "a file", 0, 0, FALSE, FALSE, ONE_MEMORY, OF_A_FILE },
+  { "a file with padded rows, last plane first", 13, 5, FALSE, TRUE, ONE_MEMORY, OF_A_FILE },
+  { "a file for each plane", 7, 3, FALSE, FALSE, A_MEMORY_A_PLANE, OF_A_FILE },
+  { "files that end inside of planes", 0, 0, FALSE, FALSE, TORN_PLANES, OF_A_FILE },
+  { "DMABuf for each plane", 7, 3, FALSE, FALSE, A_MEMORY_A_PLANE, OF_A_DEVICE },
 };
 
 static GstMemory *
-memory_of (const guint8 *bytes, gsize size)
+memory_of (const guint8 *bytes, gsize size, const Way *way)
 {
-  guint8 *copy = g_memdup2 (bytes, size);
+  guint8 *copy;
 
+  if (way->kind != OF_THE_HOST)
+    return file_memory_new (bytes, size, way->kind == OF_A_DEVICE);
+  copy = g_memdup2 (bytes, size);
   return gst_memory_new_wrapped (0, copy, size, 0, size, copy, g_free);
 }
 
@@ -221,7 +231,7 @@ append_memories (GstBuffer *buffer, const GByteArray *bytes, const Way *way, con
     for (guint i = 0; way->memories == A_MEMORY_A_PLANE && i < n_planes; i++)
       if (starts[i] > at)
         end = MIN (end, starts[i]);
-    gst_buffer_append_memory (buffer, memory_of (bytes->data + at, end - at));
+    gst_buffer_append_memory (buffer, memory_of (bytes->data + at, end - at, way));
     at = end;
   }
 }
@@ -424,7 +434,7 @@ test_wrong_metadata (void)
     int width, height;
 
     if (c->size > 0)
-      gst_buffer_append_memory (buffer, memory_of (bytes, c->size));
+      gst_buffer_append_memory (buffer, memory_of (bytes, c->size, &ways[0]));
     if (c->video) {
       const GstVideoFormat format = gst_video_format_from_string (c->format);
 
