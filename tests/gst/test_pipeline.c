@@ -5,6 +5,7 @@
 #include "harness.h"
 #include "whole.h"
 #include <glib/gstdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define SOURCE                                                                                         \
@@ -333,31 +334,143 @@ test_properties_while_playing (void)
   whole_free (pipeline);
 }
 
-/* A live source, a model that cannot keep up: every frame arrives, in real time. */
+/* --- how long frames stay in the element --- */
+
+enum { LIVE_FRAMES = 75, WAITING_FRAMES = 3 };
+
+typedef struct {
+  GThread *thread; /* that brought the frame that is in the element */
+  GstClockTime pts;
+  gint64 entered;
+  gint64 took[LIVE_FRAMES]; /* microseconds, shortest first once all have left */
+  int n_in, n_out;
+} Stay;
+
+static GstPadProbeReturn
+on_enter (GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+  Stay *stay = data;
+
+  g_assert_cmpint (stay->n_in, ==, stay->n_out);
+  stay->n_in++;
+  stay->thread = g_thread_self ();
+  stay->pts = GST_BUFFER_PTS (GST_PAD_PROBE_INFO_BUFFER (info));
+  stay->entered = g_get_monotonic_time ();
+  return GST_PAD_PROBE_OK;
+}
+
+/* A frame leaves in the call that brought it, or else the two times would not be of one frame. */
+static GstPadProbeReturn
+on_leave (GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+  Stay *stay = data;
+
+  g_assert_cmpint (stay->n_out, <, LIVE_FRAMES);
+  g_assert_true (g_thread_self () == stay->thread);
+  g_assert_cmpuint (GST_BUFFER_PTS (GST_PAD_PROBE_INFO_BUFFER (info)), ==, stay->pts);
+  stay->took[stay->n_out++] = g_get_monotonic_time () - stay->entered;
+  return GST_PAD_PROBE_OK;
+}
+
+static int
+compare_times (gconstpointer a, gconstpointer b)
+{
+  const gint64 x = *(const gint64 *) a, y = *(const gint64 *) b;
+
+  return (x > y) - (x < y);
+}
+
+/* The shortest time that the engine worked on one of these answers, in microseconds; `all` if there is none,
+ * because the first would have taken longer than all this. */
+static gint64
+shortest_of (const GPtrArray *answers, gint64 all)
+{
+  gint64 shortest = all;
+
+  for (guint i = 0; i < answers->len; i++) {
+    const GstStructure *s = gst_message_get_structure (answers->pdata[i]);
+    gint64 vision, prefill, decode;
+
+    g_assert_true (gst_structure_get (s, "vision-us", G_TYPE_INT64, &vision, "prefill-us", G_TYPE_INT64,
+        &prefill, "decode-us", G_TYPE_INT64, &decode, NULL));
+    shortest = MIN (shortest, vision + prefill + decode);
+  }
+  return shortest;
+}
+
+/* Plays a camera of 30 frames a second; the stays of its frames, and the shortest time of an answer. */
+static Stay *
+stays_of (GstElement *pipeline, gint64 *shortest)
+{
+  g_autoptr (GstElement) infer = gst_bin_get_by_name (GST_BIN (pipeline), "infer");
+  g_autoptr (GstPad) in = gst_element_get_static_pad (infer, "sink");
+  g_autoptr (GstPad) out = gst_element_get_static_pad (infer, "src");
+  Stay *stay = g_new0 (Stay, 1);
+  const gint64 began = g_get_monotonic_time ();
+  g_autoptr (GPtrArray) answers = NULL;
+
+  gst_pad_add_probe (in, GST_PAD_PROBE_TYPE_BUFFER, on_enter, stay, NULL);
+  gst_pad_add_probe (out, GST_PAD_PROBE_TYPE_BUFFER, on_leave, stay, NULL);
+  answers = whole_play (pipeline);
+  *shortest = shortest_of (answers, g_get_monotonic_time () - began);
+  g_assert_cmpint (stay->n_in, ==, stay->n_out);
+  qsort (stay->took, (gsize) stay->n_out, sizeof *stay->took, compare_times);
+  g_test_message ("%d frames, %u answers of %.1f ms at least; in the element half less than %.3f ms, "
+                  "nine in ten less than %.3f ms, the slowest %.3f ms",
+      stay->n_out, answers->len, 1e-3 * (double) *shortest, 1e-3 * (double) stay->took[stay->n_out / 2],
+      1e-3 * (double) stay->took[stay->n_out * 9 / 10], 1e-3 * (double) stay->took[stay->n_out - 1]);
+  return stay;
+}
+
+static GstElement *
+camera_new (int frames, const char *properties, const char *sink)
+{
+  g_autofree char *source =
+      g_strdup_printf ("videotestsrc is-live=true num-buffers=%d ! "
+                       "video/x-raw,format=I420,width=640,height=480,framerate=30/1",
+          frames);
+
+  return pipeline_new (source, properties, sink);
+}
+
+/* A live source, a model that cannot keep up: every frame arrives, in real time. No frame waits for an answer;
+ * answers are long, so that a busy machine holds none up for as long. */
 static void
 test_live_source (void)
 {
-  static const char source[] = "videotestsrc is-live=true num-buffers=45 ! "
-                               "video/x-raw,format=I420,width=640,height=480,framerate=30/1";
-  GstElement *pipeline =
-      pipeline_new (source, "name=infer max-new-tokens=300", "fakesink name=sink sync=true qos=true");
+  GstElement *pipeline = camera_new (LIVE_FRAMES, "name=infer max-new-tokens=2000",
+      "fakesink name=sink sync=true qos=true");
   g_autoptr (GstElement) sink = gst_bin_get_by_name (GST_BIN (pipeline), "sink");
   g_autoptr (GstElement) infer = gst_bin_get_by_name (GST_BIN (pipeline), "infer");
-  const gint64 began = g_get_monotonic_time ();
-  g_autofree char *answers = run (pipeline);
+  gint64 shortest;
+  g_autofree Stay *stay = stays_of (pipeline, &shortest);
   GstStructure *stats, *own;
 
   g_object_get (sink, "stats", &stats, NULL);
   g_object_get (infer, "stats", &own, NULL);
-  g_test_message ("%.2f s for 1.5 s of video, %u answers, %" G_GUINT64_FORMAT
-                  " frames shown, %" G_GUINT64_FORMAT " dropped by the sink, %" G_GUINT64_FORMAT
-                  " not analysed",
-      (double) (g_get_monotonic_time () - began) / 1e6, lines_of (answers),
+  g_test_message ("%" G_GUINT64_FORMAT " frames shown, %" G_GUINT64_FORMAT
+                  " dropped by the sink, %" G_GUINT64_FORMAT " not analysed",
       test_uint64 (stats, "rendered"), test_uint64 (stats, "dropped"), test_uint64 (own, "skipped"));
-  g_assert_cmpuint (test_uint64 (own, "frames"), ==, 45);
-  g_assert_cmpuint (test_uint64 (stats, "rendered") + test_uint64 (stats, "dropped"), ==, 45);
+  g_assert_cmpuint (test_uint64 (own, "frames"), ==, LIVE_FRAMES);
+  g_assert_cmpuint (test_uint64 (stats, "rendered") + test_uint64 (stats, "dropped"), ==, LIVE_FRAMES);
+  g_assert_cmpint (stay->n_out, ==, LIVE_FRAMES);
+  g_assert_cmpint (stay->took[LIVE_FRAMES * 9 / 10], <, shortest / 10);
+  g_assert_cmpint (stay->took[LIVE_FRAMES - 1], <, shortest);
   gst_structure_free (stats);
   gst_structure_free (own);
+  whole_free (pipeline);
+}
+
+/* The same measure where frames do wait for their answers. */
+static void
+test_waiting_source (void)
+{
+  GstElement *pipeline = camera_new (WAITING_FRAMES, "name=infer mode=offline", "fakesink");
+  gint64 shortest;
+  g_autofree Stay *stay = stays_of (pipeline, &shortest);
+
+  g_assert_cmpint (stay->n_out, ==, WAITING_FRAMES);
+  g_assert_cmpint (stay->took[0], >=, shortest);
   whole_free (pipeline);
 }
 
@@ -458,6 +571,7 @@ main (int argc, char **argv)
   g_test_add_func ("/pipeline/seeks", test_seeks);
   g_test_add_func ("/pipeline/properties-while-playing", test_properties_while_playing);
   g_test_add_func ("/pipeline/live-source", test_live_source);
+  g_test_add_func ("/pipeline/waiting-source", test_waiting_source);
   g_test_add_func ("/pipeline/broken-models", test_broken_models);
   return whole_run_tests ();
 }
