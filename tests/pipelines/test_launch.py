@@ -5,7 +5,7 @@
 # usage: test_launch.py SOURCE     the source tree; GST_PLUGIN_PATH and DSVL2_DATA_DIR as `meson devenv` sets them
 #
 # gst-launch-1.0 runs each line under GStreamer's leak tracer: no object may be alive at its end. -m prints
-# the messages, so answers are counted and compared there.
+# the messages, so answers are counted and compared there. splitmuxsink alone is run by an application of ours (Splits).
 import os
 import re
 import shlex
@@ -30,12 +30,12 @@ INFER = 'dsvl2infer prompt="find cars" interval=1000000000 max-new-tokens=60'
 LIVE = 'videotestsrc is-live=true num-buffers=40 ! video/x-raw,width=160,height=120,framerate=20/1'
 
 
-def launch(line):
-    """gst-launch-1.0 with this line; its standard output and how many objects were left alive."""
+def launch(line, program=('gst-launch-1.0', '-m')):
+    """A program, by itself gst-launch-1.0, with this line, which leaves no object alive; its standard output."""
     with tempfile.NamedTemporaryFile() as log:
         env = dict(os.environ, GST_TRACERS='leaks', GST_DEBUG='GST_TRACER:7', GST_DEBUG_NO_COLOR='1',
                    GST_DEBUG_FILE=log.name)
-        run = subprocess.run(['gst-launch-1.0', '-m'] + shlex.split(line), env=env, text=True,
+        run = subprocess.run([*program, *shlex.split(line)], env=env, text=True,
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=SECONDS)
         alive = [s for s in open(log.name) if 'object-alive, ' in s and 'new format' not in s]
     assert run.returncode == 0 and 'ERROR' not in run.stdout, f'{line}\n{run.stdout[-2000:]}'
@@ -121,14 +121,6 @@ class Files(unittest.TestCase):
         self.assertGreaterEqual(len(answers(out)), 2)
         self.assertEqual(self.frames_of(self.path('b.mp4')), self.frames_of(mp4))
 
-    @unittest.skipIf(Gst.version()[:2] == (1, 26), "1.26's splitmuxsink hangs now and then, with identity in our place too")
-    def test_splitmuxsink(self):
-        launch(f'{DECODE} ! {INFER} ! dsvl2overlay ! x264enc key-int-max=5 speed-preset=ultrafast ! h264parse '
-               f'! splitmuxsink location={self.path("part%02d.mp4")} max-size-time=500000000')
-        parts = sorted(os.listdir(self.folder.name))
-        self.assertGreaterEqual(len(parts), 2)
-        self.assertEqual(sum(self.frames_of(self.path(p)) for p in parts), self.frames_of(CLIP))
-
     def test_the_same_twice(self):
         line = f'{DECODE} ! dsvl2infer prompt="find cars" interval=500000000 ! fakesink'
         first, second, queued = launch(line), launch(line), launch(line.replace('find cars"', 'find cars" max-queue=3'))
@@ -136,6 +128,77 @@ class Files(unittest.TestCase):
         self.assertEqual(answers(first), answers(second))
         self.assertEqual([re.sub(r'cached-tokens=\(int\)\d+', '', s) for s in answers(first)],
                          [re.sub(r'cached-tokens=\(int\)\d+', '', s) for s in answers(queued)])
+
+
+# An application that asks for PLAYING at once.
+PLAYER = """
+import gc, sys, gi
+gi.require_version('Gst', '1.0')
+from gi.repository import Gst
+Gst.init(None)
+pipeline = Gst.parse_launchv(sys.argv[1:])
+bus = pipeline.get_bus()
+pipeline.set_state(Gst.State.PLAYING)
+message = bus.timed_pop_filtered(Gst.CLOCK_TIME_NONE, Gst.MessageType.EOS | Gst.MessageType.ERROR)
+print('EOS' if message.type == Gst.MessageType.EOS else 'ERROR')
+pipeline.set_state(Gst.State.NULL)
+del pipeline, bus, message
+gc.collect()
+Gst.deinit()
+"""
+
+
+class Splits(unittest.TestCase):
+    """Files in parts. gst-launch-1.0 with splitmuxsink hangs at the end now and then, with identity in our place too:
+    once in some ten runs on two busy cores, with GStreamer 1.22 and 1.26. All is written, but the pipeline has no EOS.
+
+    gst-launch-1.0 asks for PAUSED, and for PLAYING as soon as it reads on the bus that PAUSED is reached. GstBin notes
+    after it has posted that that it is not in PLAYING (gst_bin_post_message: posted_playing), on the thread that
+    brought the first frame. Where that thread was held up in between, the note comes after the one that PLAYING is
+    reached, and EOS is kept until a PLAYING that does not come. Other sinks post under a lock that PLAYING waits for;
+    splitmuxsink, which posts for its first fragment, does not. Who asks for PLAYING at once is safe: the same thread
+    notes both."""
+    setUp, path, frames_of = Files.setUp, Files.path, Files.frames_of
+
+    def test_splitmuxsink(self):
+        launch(f'{DECODE} ! {INFER} ! dsvl2overlay ! x264enc key-int-max=5 speed-preset=ultrafast ! h264parse '
+               f'! splitmuxsink location={self.path("part%02d.mp4")} max-size-time=500000000',
+               (sys.executable, '-W', 'ignore', '-c', PLAYER))
+        parts = sorted(os.listdir(self.folder.name))
+        self.assertGreaterEqual(len(parts), 2)
+        self.assertEqual(sum(self.frames_of(self.path(p)) for p in parts), self.frames_of(CLIP))
+
+    def has_eos(self, first_state):
+        """Whether EOS comes where the thread that posts PAUSED is held up; if that was asked for, until PLAYING is too."""
+        pipeline = Gst.parse_launch(
+            'videotestsrc num-buffers=20 ! video/x-raw,width=64,height=48 '
+            '! x264enc key-int-max=5 speed-preset=ultrafast ! h264parse '
+            f'! splitmuxsink location={self.path("part%02d.mp4")} max-size-time=500000000')
+        bus, paused, playing = pipeline.get_bus(), threading.Event(), threading.Event()
+
+        def hold_up(_, message, __):
+            if message.type == Gst.MessageType.STATE_CHANGED and message.src == pipeline \
+                    and message.parse_state_changed()[:2] == (Gst.State.READY, Gst.State.PAUSED):
+                paused.set()
+                playing.wait(0.3 if first_state == Gst.State.PLAYING else SECONDS)
+            return Gst.BusSyncReply.PASS
+
+        bus.set_sync_handler(hold_up, None)
+        pipeline.set_state(first_state)
+        self.assertTrue(paused.wait(SECONDS))
+        if first_state != Gst.State.PLAYING:
+            pipeline.set_state(Gst.State.PLAYING)
+            playing.set()
+        seconds = SECONDS if first_state == Gst.State.PLAYING else 2
+        eos = bus.timed_pop_filtered(seconds * Gst.SECOND, Gst.MessageType.EOS)
+        bus.set_sync_handler(None, None)
+        pipeline.set_state(Gst.State.NULL)
+        return eos is not None
+
+    def test_first_state(self):
+        said = 'comes: GStreamer is mended' if self.has_eos(Gst.State.PAUSED) else 'is lost'
+        print('# asked for PAUSED, then PLAYING: EOS', said)
+        self.assertTrue(self.has_eos(Gst.State.PLAYING))
 
 
 class Graphs(unittest.TestCase):
