@@ -56,24 +56,66 @@ check_lines (const char *text, guint n)
 
 /* --- the same every time --- */
 
+/* What is asked and how. `n` lines come, which are not those of the row before, so that the setting counts. */
+static const struct {
+  const char *what, *properties;
+  guint n;
+} same_cases[] = {
+  { "one prompt", "", N_ANSWERS },
+  { "three prompts", "prompts=\"What is it?;Where is it?;find the ball\"", 3 * N_ANSWERS },
+  { "history", "history=2", N_ANSWERS },
+  { "frames together", "frames=3", 1 },
+  { "frames together, the last group is short", "frames=2", 2 },
+  { "two regions", "roi=\"0,0,50%,100%;50%,0,50%,100%\"", 2 * N_ANSWERS },
+  { "two regions that must change", "interval=0 roi=\"0,0,50%,40%;50%,0,50%,40%\" change-threshold=0.1",
+      4 },
+  { "dice", "temperature=1.5 seed=7", N_ANSWERS },
+  { "other dice", "temperature=1.5 seed=8", N_ANSWERS },
+  { "dice with the best of few", "temperature=1.5 seed=7 top-k=20 top-p=0.9 repetition-penalty=1.2",
+      N_ANSWERS },
+  { "all of it",
+      "prompts=\"What is it?;find the ball\" history=2 frames=2 temperature=0.8 seed=7 "
+      "roi=\"0,0,50%,100%;50%,0,50%,100%\"",
+      8 },
+};
+
+static guint
+n_lines (const char *text)
+{
+  guint n = 0;
+
+  for (; *text; text++)
+    n += *text == '\n';
+  return n;
+}
+
 static void
 test_same_bytes (void)
 {
   static const char *const ways[] = { "", "max-queue=4", "threads=1", "prefill-chunk=7" };
   g_autofree char *path = whole_file ("a.jsonl");
   g_autofree char *rest = g_strdup_printf ("dsvl2json source=ball ! filesink location=\"%s\"", path);
-  g_autofree char *first = NULL;
+  g_autofree char *before = g_strdup ("");
 
-  run ("", rest);
-  first = whole_read (path);
-  check_lines (first, N_ANSWERS);
-  for (gsize i = 0; i < G_N_ELEMENTS (ways); i++) {
-    g_autofree char *again = NULL;
+  for (gsize c = 0; c < G_N_ELEMENTS (same_cases); c++) {
+    g_autofree char *first = NULL;
 
-    run (ways[i], rest);
-    again = whole_read (path);
-    g_test_message ("again with \"%s\": %s", ways[i], strcmp (again, first) == 0 ? "same" : "other");
-    g_assert_cmpstr (again, ==, first);
+    run (same_cases[c].properties, rest);
+    first = whole_read (path);
+    g_test_message ("%s: %s\n%s", same_cases[c].what, same_cases[c].properties, first);
+    g_assert_cmpuint (n_lines (first), ==, same_cases[c].n);
+    g_assert_cmpstr (first, !=, before);
+    for (gsize i = 0; i < G_N_ELEMENTS (ways); i++) {
+      g_autofree char *properties = g_strconcat (same_cases[c].properties, " ", ways[i], NULL);
+      g_autofree char *again = NULL;
+
+      run (properties, rest);
+      again = whole_read (path);
+      g_test_message ("again with \"%s\": %s", ways[i], strcmp (again, first) == 0 ? "same" : "other");
+      g_assert_cmpstr (again, ==, first);
+    }
+    g_free (before);
+    before = g_steal_pointer (&first);
   }
 }
 
