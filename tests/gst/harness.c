@@ -7,6 +7,7 @@
 #include "gstdsvl2meta.h"
 #include "gstdsvl2overlay.h"
 #include <string.h>
+#include <time.h>
 
 const char *const test_formats[] = { "RGB", "BGR", "RGBx", "BGRx", "xRGB", "xBGR", "RGBA", "BGRA",
   "ARGB", "ABGR", "RGBP", "GRAY8", "I420", "YV12", "Y42B", "Y444", "NV12", "NV21", "YUY2", "UYVY",
@@ -284,6 +285,67 @@ test_uint64 (const GstStructure *s, const char *field)
 
   g_assert_true (gst_structure_get_uint64 (s, field, &value));
   return value;
+}
+
+double
+test_cpu_ms (void)
+{
+  struct timespec t;
+
+  clock_gettime (CLOCK_THREAD_CPUTIME_ID, &t);
+  return (double) t.tv_sec * 1e3 + (double) t.tv_nsec / 1e6;
+}
+
+double
+test_least_ms (TestWork work, gpointer data, int tries)
+{
+  double least = G_MAXDOUBLE;
+
+  for (int i = 0; i < tries; i++) {
+    const double began = test_cpu_ms ();
+
+    work (data);
+    least = MIN (least, test_cpu_ms () - began);
+  }
+  return least;
+}
+
+typedef struct {
+  GstMapInfo map;
+  volatile guint32 sum; /* the compiler may not leave it out */
+} Pass;
+
+static void
+pass_over (gpointer data)
+{
+  Pass *p = data;
+  guint32 sum = 2166136261u;
+
+  for (gsize i = 0; i < p->map.size; i++)
+    sum = (sum ^ p->map.data[i]) * 16777619u;
+  p->sum = sum;
+}
+
+double
+test_pass_ms (GstBuffer *frame)
+{
+  Pass p = { .sum = 0 };
+  double least;
+
+  g_assert_true (gst_buffer_map (frame, &p.map, GST_MAP_READ));
+  least = test_least_ms (pass_over, &p, 5);
+  gst_buffer_unmap (frame, &p.map);
+  return least;
+}
+
+void
+test_judge_cost (const char *what, double ms, double pass_ms, double times)
+{
+  g_test_message ("%s: %.4f ms; a pass over the frame takes %.2f ms, %.3g times as long, and may not "
+                  "take less "
+                  "than %.3g times",
+      what, ms, pass_ms, pass_ms / ms, times);
+  g_assert_cmpfloat (pass_ms, >=, times * ms);
 }
 
 GstBus *

@@ -48,6 +48,18 @@ const GstStructure *test_detection (GstBuffer *buffer, guint n);
 const GstStructure *test_result (GstBuffer *buffer);
 guint64 test_uint64 (const GstStructure *s, const char *field);
 
+/* Milliseconds of processor time that this thread has had. */
+double test_cpu_ms (void);
+/* What a piece of work takes of that at least, in so many tries: whatever else the machine does only adds to it. */
+typedef void (*TestWork) (gpointer data);
+double test_least_ms (TestWork work, gpointer data, int tries);
+/* A yardstick for the costs of a frame, compiled as what is measured is: one pass over its bytes, in which each waits
+ * for the one before. */
+double test_pass_ms (GstBuffer *frame);
+/* Fails unless such a pass takes at least so many times as long. Limits are a quarter or less of what was measured on a
+ * machine with too much to do, with sanitizers and without, and more than a tenth of it. */
+void test_judge_cost (const char *what, double ms, double pass_ms, double times);
+
 /* A bus for a harness's element. Messages wait on it until they are popped. */
 GstBus *test_bus_new (GstHarness *h);
 /* The next message of that type, or NULL if none comes in a second. */

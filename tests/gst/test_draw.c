@@ -6,7 +6,6 @@
 #include "overlay.h"
 #include "pieces.h"
 #include "place.h"
-#include <time.h>
 
 /* Unpacks and packs every pixel, as blending does with those that it touches. */
 static void
@@ -256,15 +255,6 @@ test_pixel_aspect_ratio (void)
   g_assert_cmpint (tags[3].w, ==, tags[0].w);
 }
 
-static double
-cpu_ms (void)
-{
-  struct timespec t;
-
-  clock_gettime (CLOCK_THREAD_CPUTIME_ID, &t);
-  return (double) t.tv_sec * 1e3 + (double) t.tv_nsec / 1e6;
-}
-
 /* Whatever a buffer says, a picture is no larger than a frame, and takes no longer than one should. */
 static void
 test_bounds (void)
@@ -297,12 +287,12 @@ test_bounds (void)
           (guint) (k * 5 % cases[i].height), cases[i].w, cases[i].h, k % 100 / 100.0);
     for (int k = 0; k < cases[i].n_captions; k++)
       overlay_add_caption (buffer, text, text, GST_CLOCK_TIME_NONE);
-    first = cpu_ms ();
+    first = test_cpu_ms ();
     picture = draw (d, buffer, &info, TRUE);
-    first = cpu_ms () - first;
-    again = cpu_ms ();
+    first = test_cpu_ms () - first;
+    again = test_cpu_ms ();
     g_assert_true (draw (d, buffer, &info, TRUE) == picture);
-    again = cpu_ms () - again;
+    again = test_cpu_ms () - again;
     g_test_message ("%s: %.1f ms to draw, %.2f ms when nothing changes, %u pieces, %.1f MB",
         cases[i].name, first, again, gst_video_overlay_composition_n_rectangles (picture),
         4e-6 * (double) pixels_of (picture));
