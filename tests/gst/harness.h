@@ -56,8 +56,8 @@ double test_least_ms (TestWork work, gpointer data, int tries);
 /* A yardstick for the costs of a frame, compiled as what is measured is: one pass over its bytes, in which each waits
  * for the one before. */
 double test_pass_ms (GstBuffer *frame);
-/* Fails unless such a pass takes at least so many times as long. Limits are a quarter or less of what was measured on a
- * machine with too much to do, with sanitizers and without, and more than a tenth of it. */
+/* Fails unless such a pass takes at least so many times as long. Limits are about a quarter, or less, of the least that
+ * was measured on a machine with too much to do, and a third, or less, with sanitizers; ten times the cost fails. */
 void test_judge_cost (const char *what, double ms, double pass_ms, double times);
 
 /* A bus for a harness's element. Messages wait on it until they are popped. */
