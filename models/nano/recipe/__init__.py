@@ -10,3 +10,8 @@ answer frames                              asking it; what it is measured on
 
 Commands, in this folder's parent: python3 -m recipe.train, .evaluate, .reference_check, .clips, .unreached
 """
+import os
+
+# Each process is one thread. OpenBLAS, which torch.set_num_threads () does not reach, would have as many as there are
+# processors, and they would wait for each other most of the time: a step took 1.4 to 1.8 times as long.
+os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')

@@ -24,7 +24,7 @@ def _inherit(modules, path, which='last'):
 
 class Vision(training.Stage):
     name = 'vision'
-    schedule = training.Schedule(steps=3600, batch=32, rate=1.2e-3, warm=50, end=.04)
+    schedule = training.Schedule(steps=5000, batch=32, rate=1.2e-3, warm=50, end=.04)
 
     def __init__(self, work, seed, length, rank):
         super().__init__(work, seed, length, rank)
@@ -70,7 +70,7 @@ def _soft_labels(sigma):
 class Language(training.Stage):
     """The language model on the features of the vision stage, which stay as they are."""
     name = 'language'
-    schedule = training.Schedule(steps=1400, batch=12, rate=1.2e-3, warm=50, end=.3)
+    schedule = training.Schedule(steps=2800, batch=16, rate=1.2e-3, warm=50, end=.3)
     guide = .3, .15              # weight of the attention guide at the start and at the end
     sigma = 2.5, 1.2             # of the soft labels, in coordinates
     detector_weight = 0.
@@ -167,7 +167,7 @@ class Language(training.Stage):
 class Joint(Language):
     """Everything together; the moving average of its weights is the model."""
     name = 'joint'
-    schedule = training.Schedule(steps=1500, batch=20, rate=1e-3, warm=30, end=.02, average=.995)
+    schedule = training.Schedule(steps=3400, batch=20, rate=1e-3, warm=30, end=.02, average=.995)
     guide = .3, .09
     sigma = 1.2, .8
     detector_weight = .5
