@@ -78,6 +78,8 @@ parse (ChatOptions *o, Raw *raw, int *argc, char ***argv, GError **error)
         "rows of a prompt in one step (512)", "N" },
     { "bf16", 0, 0, G_OPTION_ARG_NONE, &o->engine.bf16,
         "round the inputs of matrix products to bf16: faster on processors that multiply bf16", NULL },
+    { "vision-attention", 0, 0, G_OPTION_ARG_STRING, &o->vision_attention,
+        "on CUDA with --bf16, whose attention looks at pictures: auto, own, cudnn", "WHOSE" },
     { "weights", 0, 0, G_OPTION_ARG_STRING, &o->weights,
         "auto, as-stored, int8, int4: smaller ones are faster, answers differ a little", "TYPE" },
     { "version", 0, 0, G_OPTION_ARG_NONE, &raw->version, "print the version", NULL }, { NULL }
@@ -118,6 +120,7 @@ chat_options_parse (ChatOptions *options, int *argc, char ***argv, GError **erro
   options->sampling.seed = (guint64) raw.seed;
   options->sampling.stop = (const char *const *) options->stop;
   options->engine.device = options->device;
+  options->engine.vision_attention = options->vision_attention;
   options->engine.weights = options->weights;
   return parsed;
 }
@@ -130,6 +133,7 @@ chat_options_clear (ChatOptions *options)
   g_free (options->system);
   g_free (options->draw);
   g_free (options->device);
+  g_free (options->vision_attention);
   g_free (options->weights);
   g_strfreev (options->images);
   g_strfreev (options->stop);

@@ -9,11 +9,11 @@ typedef struct {
   char *model, *prompt, *system, *draw;
   char **images, **stop;
   gboolean json, interactive, verbose;
-  char *device, *weights;
+  char *device, *vision_attention, *weights;
   int max_tiles;
   Dsvl2Cropping cropping;
   Dsvl2Sampling sampling;    /* its `stop` is the `stop` above */
-  Dsvl2EngineOptions engine; /* its `device` and `weights` are those above */
+  Dsvl2EngineOptions engine; /* its texts are those above */
 } ChatOptions;
 
 /* chat_options_parse: fills `options` from the command line and initialises GStreamer, whose --gst-…

@@ -516,6 +516,7 @@ int
 main (int argc, char **argv)
 {
   g_autofree char *threads = NULL, *batches = NULL, *isa = NULL, *device = NULL, *weights = NULL;
+  g_autofree char *attention = NULL;
   gboolean as_json = FALSE;
   Settings s = { .prompt_tokens = 512, .new_tokens = 64, .tiles = 1, .repeat = 1 };
   const GOptionEntry options[] = {
@@ -537,6 +538,8 @@ main (int argc, char **argv)
         "the newest instructions to use: c, avx2, avx512, avx512bf16", "NAME" },
     { "bf16", 0, 0, G_OPTION_ARG_NONE, &s.engine.bf16, "matrix products may round their inputs to bf16",
         NULL },
+    { "vision-attention", 0, 0, G_OPTION_ARG_STRING, &attention,
+        "on CUDA with --bf16: auto, own, cudnn", "WHOSE" },
     { "weights", 0, 0, G_OPTION_ARG_STRING, &weights, "auto, as-stored, int8, int4", "TYPE" },
     { "json", 0, 0, G_OPTION_ARG_NONE, &as_json, "print JSON", NULL },
     { NULL },
@@ -561,6 +564,7 @@ main (int argc, char **argv)
   }
   s.model = argv[1];
   s.engine.device = device;
+  s.engine.vision_attention = attention;
   s.engine.weights = weights;
   s.engine.isa = isa;
   if (!run (&s, as_json, &error)) {

@@ -23,6 +23,8 @@ static const Case cases[] = {
   { "cropping", "--cropping|maybe|--prompt|x", NULL, 2, NULL, "\"maybe\"" },
   { "number", "--threads|many", NULL, 2, NULL, "many" },
   { "threads", "--threads|-1|--prompt|x", NULL, 1, NULL, "-1" },
+  { "weights", "--weights|int5|--prompt|x", NULL, 1, NULL, "int5" },
+  { "vision-attention", "--vision-attention|theirs|--prompt|x", NULL, 1, NULL, "theirs" },
   { "temperature", "--temperature|-1|--prompt|x", NULL, 1, NULL, "temperature" },
   { "no-model", "--model|/nowhere|--prompt|x", NULL, 1, NULL, "/nowhere" },
   { "no-picture", "--image|/nowhere.jpg|--prompt|x", NULL, 1, NULL, "/nowhere.jpg: No such file" },
