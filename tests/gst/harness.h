@@ -57,7 +57,8 @@ double test_least_ms (TestWork work, gpointer data, int tries);
  * for the one before. */
 double test_pass_ms (GstBuffer *frame);
 /* Fails unless such a pass takes at least so many times as long. Limits are about a quarter, or less, of the least that
- * was measured on a machine with too much to do, and a third, or less, with sanitizers; ten times the cost fails. */
+ * was measured on a machine with too much to do; ten times the cost fails. With sanitizers and tracers, which make
+ * allocations dear, it is told and not judged. */
 void test_judge_cost (const char *what, double ms, double pass_ms, double times);
 
 /* A bus for a harness's element. Messages wait on it until they are popped. */
