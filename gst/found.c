@@ -87,6 +87,8 @@ read_region (const GstVideoRegionOfInterestMeta *region, Found *f)
 /* --- analytics --- */
 
 #ifdef HAVE_ANALYTICS
+enum { MAX_PAIRS = 1 << 19 }; /* of metadata whose relation is looked at for a frame */
+
 /* The class that a classification is surest of. */
 static FoundAttribute
 likeliest_class (const GstAnalyticsClsMtd *classes)
@@ -210,40 +212,32 @@ next_detection (FoundWalk *walk, Found *f)
       return TRUE;
   return FALSE;
 }
-/* Ids of all that relates to something, or that something relates to. Free with g_hash_table_unref (). */
-static GHashTable *
-related_ids (GstAnalyticsRelationMeta *meta)
+/* Whether other metadata relates to a classification, or it to that; also where `left` ends before that is known. */
+static gboolean
+is_of_something (GstAnalyticsRelationMeta *meta, guint id, int *left)
 {
-  GHashTable *ids = g_hash_table_new (NULL, NULL);
-  GstAnalyticsMtd one, other;
-  gpointer state = NULL;
-  int left = FOUND_MAX_LOOK;
+  const gsize n = gst_analytics_relation_get_length (meta);
 
-  while (left > 0 &&
-         gst_analytics_relation_meta_iterate (meta, &state, GST_ANALYTICS_MTD_TYPE_ANY, &one)) {
-    gpointer next = NULL;
-
-    while (left-- > 0 && gst_analytics_relation_meta_get_direct_related (meta, one.id,
-                             GST_ANALYTICS_REL_TYPE_ANY, GST_ANALYTICS_MTD_TYPE_ANY, &next, &other)) {
-      g_hash_table_add (ids, GUINT_TO_POINTER (one.id));
-      g_hash_table_add (ids, GUINT_TO_POINTER (other.id));
-    }
-  }
-  return ids;
+  for (guint other = 0; other < n; other++)
+    if ((*left)-- <= 0 || (other != id && (gst_analytics_relation_meta_get_relation (meta, other, id) !=
+                                                  GST_ANALYTICS_REL_TYPE_NONE ||
+                                              gst_analytics_relation_meta_get_relation (meta, id,
+                                                  other) != GST_ANALYTICS_REL_TYPE_NONE)))
+      return TRUE;
+  return FALSE;
 }
 
 static void
 read_frame (GstAnalyticsRelationMeta *meta, Found *f)
 {
-  g_autoptr (GHashTable) related = related_ids (meta);
   GstAnalyticsMtd classes;
   gpointer state = NULL;
-  int left = FOUND_MAX_LOOK;
+  int left = MAX_PAIRS;
 
-  while (left-- > 0 && f->n_attributes < FOUND_MAX_ATTRIBUTES &&
+  while (left > 0 && f->n_attributes < FOUND_MAX_ATTRIBUTES &&
          gst_analytics_relation_meta_iterate (meta, &state, gst_analytics_cls_mtd_get_mtd_type (),
              &classes))
-    if (!g_hash_table_contains (related, GUINT_TO_POINTER (classes.id)))
+    if (!is_of_something (meta, classes.id, &left))
       add_attribute (f, likeliest_class (&classes));
 }
 
