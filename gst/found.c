@@ -212,6 +212,7 @@ next_detection (FoundWalk *walk, Found *f)
       return TRUE;
   return FALSE;
 }
+
 /* Whether other metadata relates to a classification, or it to that; also where `left` ends before that is known. */
 static gboolean
 is_of_something (GstAnalyticsRelationMeta *meta, guint id, int *left)

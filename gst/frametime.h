@@ -1,9 +1,9 @@
-/* dsvl2: the times of a frame in its segment: NONE where that counts something else, bytes say
+/* dsvl2: the times of a frame in its segment, NONE where that counts something else, bytes say; and how long one lasts
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #ifndef DSVL2_FRAMETIME_H
 #define DSVL2_FRAMETIME_H
 
-#include <gst/gst.h>
+#include <gst/video/video.h>
 
 static inline GstClockTime
 stream_time_of (const GstSegment *segment, GstClockTime pts)
@@ -18,6 +18,15 @@ running_time_of (const GstSegment *segment, GstClockTime pts)
   return segment->format == GST_FORMAT_TIME
              ? gst_segment_to_running_time (segment, GST_FORMAT_TIME, pts)
              : GST_CLOCK_TIME_NONE;
+}
+
+/* By how many a second the caps have; 0 where they do not say. */
+static inline GstClockTime
+frame_duration_of (const GstVideoInfo *info)
+{
+  return info->fps_n > 0 && info->fps_d > 0
+             ? gst_util_uint64_scale (GST_SECOND, (guint64) info->fps_d, (guint64) info->fps_n)
+             : 0;
 }
 
 #endif

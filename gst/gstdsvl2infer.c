@@ -46,6 +46,7 @@
 #include "gstdsvl2infer.h"
 #include "cudaframes.h"
 #include "enginepool.h"
+#include "frametime.h"
 #include "gate.h"
 #include "gstdsvl2meta.h"
 #include "inferprops.h"
@@ -430,7 +431,7 @@ gst_dsvl2_infer_src_event (GstBaseTransform *trans, GstEvent *event)
 static gboolean
 query_latency (GstDsvl2Infer *self, GstQuery *query)
 {
-  GstClockTime min, max;
+  GstClockTime min, max, room;
   gboolean live;
 
   if (!gst_pad_peer_query (GST_BASE_TRANSFORM_SINK_PAD (self), query))
@@ -440,8 +441,10 @@ query_latency (GstDsvl2Infer *self, GstQuery *query)
   GST_OBJECT_LOCK (self);
   min += self->latency;
   /* Frames that wait hold the source up, but for those that the queue takes. */
-  if (self->latency > 0 && GST_CLOCK_TIME_IS_VALID (max))
-    max += self->settings.max_queue * self->frame_duration;
+  if (self->latency > 0 && GST_CLOCK_TIME_IS_VALID (max)) {
+    room = gst_util_uint64_scale (self->frame_duration, self->settings.max_queue, 1);
+    max = room < GST_CLOCK_TIME_NONE - max ? max + room : GST_CLOCK_TIME_NONE;
+  }
   GST_OBJECT_UNLOCK (self);
   gst_query_set_latency (query, live, min, max);
   return TRUE;
@@ -515,10 +518,7 @@ gst_dsvl2_infer_set_caps (GstBaseTransform *trans, GstCaps *incaps, GstCaps *out
     return FALSE;
   }
   GST_OBJECT_LOCK (self);
-  self->frame_duration =
-      self->info.fps_n > 0
-          ? gst_util_uint64_scale (GST_SECOND, (guint64) self->info.fps_d, (guint64) self->info.fps_n)
-          : 0;
+  self->frame_duration = frame_duration_of (&self->info);
   GST_OBJECT_UNLOCK (self);
   return TRUE;
 }

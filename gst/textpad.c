@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "textpad.h"
 #include "cues.h"
+#include "frametime.h"
 #include "gstdsvl2meta.h"
 #include <gst/base/gstflowcombiner.h>
 #include <string.h>
@@ -268,9 +269,7 @@ duration_of (GstBuffer *frame, const GstVideoInfo *info)
 {
   if (GST_BUFFER_DURATION_IS_VALID (frame) && GST_BUFFER_DURATION (frame) > 0)
     return GST_BUFFER_DURATION (frame);
-  if (info->fps_n > 0 && info->fps_d > 0)
-    return gst_util_uint64_scale (GST_SECOND, (guint64) info->fps_d, (guint64) info->fps_n);
-  return GST_SECOND / 25;
+  return frame_duration_of (info) > 0 ? frame_duration_of (info) : GST_SECOND / 25;
 }
 
 /* No text is shown after the end of the video, where that is known. */

@@ -179,7 +179,7 @@ test_most_latency (void)
     gint64 source, expected; /* ms; -1: as long as one likes */
   } cases[] = { { "mode=offline", "25/1", 100, 100 }, { "mode=offline max-queue=5", "25/1", 100, 300 },
     { "mode=offline max-queue=5", "0/1", 100, 100 }, { "mode=offline max-queue=5", "25/1", -1, -1 },
-    { "max-queue=5", "25/1", 100, 100 } };
+    { "mode=offline max-queue=1000", "1/2147483647", 100, -1 }, { "max-queue=5", "25/1", 100, 100 } };
 
   for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
     g_autofree char *text =

@@ -79,16 +79,6 @@ static const struct {
       8 },
 };
 
-static guint
-n_lines (const char *text)
-{
-  guint n = 0;
-
-  for (; *text; text++)
-    n += *text == '\n';
-  return n;
-}
-
 static void
 test_same_bytes (void)
 {
@@ -103,7 +93,7 @@ test_same_bytes (void)
     run (same_cases[c].properties, rest);
     first = whole_read (path);
     g_test_message ("%s: %s\n%s", same_cases[c].what, same_cases[c].properties, first);
-    g_assert_cmpuint (n_lines (first), ==, same_cases[c].n);
+    g_assert_cmpuint (whole_n_lines (first), ==, same_cases[c].n);
     g_assert_cmpstr (first, !=, before);
     for (gsize i = 0; i < G_N_ELEMENTS (ways); i++) {
       g_autofree char *properties = g_strconcat (same_cases[c].properties, " ", ways[i], NULL);

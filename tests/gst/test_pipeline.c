@@ -61,16 +61,6 @@ run_once (const char *source, const char *properties, const char *sink)
   return answers;
 }
 
-static guint
-lines_of (const char *text)
-{
-  guint n = 0;
-
-  for (; *text; text++)
-    n += *text == '\n';
-  return n;
-}
-
 /* --- the same every time --- */
 
 static void
@@ -81,7 +71,7 @@ test_every_frame_is_answered (void)
   g_autofree char *first = run_once (SOURCE, "name=infer", "fakesink");
 
   g_test_message ("%s", first);
-  g_assert_cmpuint (lines_of (first), ==, 4);
+  g_assert_cmpuint (whole_n_lines (first), ==, 4);
   for (gsize i = 0; i < G_N_ELEMENTS (ways); i++) {
     g_autofree char *properties = g_strconcat ("name=infer ", ways[i], NULL);
     g_autofree char *again = run_once (SOURCE, properties, "fakesink");
@@ -114,7 +104,7 @@ test_formats_run (void)
       g_autofree char *answers = run_once (source, "name=infer", "dsvl2overlay ! fakesink");
 
       g_test_message ("%s: %s", same[g][i], answers);
-      g_assert_cmpuint (lines_of (answers), ==, 1);
+      g_assert_cmpuint (whole_n_lines (answers), ==, 1);
       if (first == NULL)
         first = g_strdup (answers);
       g_assert_cmpstr (answers, ==, first);
@@ -149,7 +139,7 @@ test_two_elements (void)
   GstElement *pipeline = whole_new (launch);
   g_autofree char *answers = run (pipeline);
 
-  g_assert_cmpuint (lines_of (answers), ==, 8);
+  g_assert_cmpuint (whole_n_lines (answers), ==, 8);
   whole_free (pipeline);
 }
 
@@ -246,8 +236,8 @@ test_frames_together (void)
   g_auto (GStrv) each = g_strsplit (apart, "\n", -1), pairs = g_strsplit (together, "\n", -1);
 
   g_test_message ("a reference and each frame:\n%stwo frames together:\n%s", apart, together);
-  g_assert_cmpuint (lines_of (apart), ==, 2);
-  g_assert_cmpuint (lines_of (together), ==, 2);
+  g_assert_cmpuint (whole_n_lines (apart), ==, 2);
+  g_assert_cmpuint (whole_n_lines (together), ==, 2);
   g_assert_cmpstr (pairs[0], ==, each[1]);
   g_assert_true (g_str_has_prefix (pairs[1], "infer 120000000 "));
 #undef BALL

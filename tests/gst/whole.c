@@ -129,3 +129,13 @@ whole_read (const char *path)
   g_assert_no_error (error);
   return text;
 }
+
+guint
+whole_n_lines (const char *text)
+{
+  guint n = 0;
+
+  for (; *text; text++)
+    n += *text == '\n';
+  return n;
+}

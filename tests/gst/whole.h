@@ -24,5 +24,7 @@ GPtrArray *whole_play_once (const char *launch);
 char *whole_file (const char *name);
 char *whole_source_file (const char *path);
 char *whole_read (const char *path);
+/* The lines of a text, each with its end. */
+guint whole_n_lines (const char *text);
 
 #endif
