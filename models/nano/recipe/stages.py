@@ -7,7 +7,7 @@ import math
 import torch
 from torch import nn
 
-from . import detector, packing, pool, training
+from . import detector, optimizer, packing, pool, training
 from .model import LANGUAGE, Vl2
 from .tokenizer import COORDINATES, Tokenizer
 
@@ -24,7 +24,7 @@ def _inherit(modules, path, which='last'):
 
 class Vision(training.Stage):
     name = 'vision'
-    schedule = training.Schedule(steps=5000, batch=32, rate=1.2e-3, warm=50, end=.04)
+    schedule = training.Schedule(steps=4000, batch=32, rate=1.2e-3, warm=50, end=.04)
 
     def __init__(self, work, seed, length, rank):
         super().__init__(work, seed, length, rank)
@@ -33,7 +33,7 @@ class Vision(training.Stage):
 
     def groups(self):
         model = self.modules['model']
-        return training.decayed([model.vision, model.projector, self.modules['detector']])
+        return optimizer.groups([model.vision, model.projector, self.modules['detector']])
 
     def loss(self, step):
         rng, views, scenes = self.generator(step, self.rank.index), [], []
@@ -70,7 +70,7 @@ def _soft_labels(sigma):
 class Language(training.Stage):
     """The language model on the features of the vision stage, which stay as they are."""
     name = 'language'
-    schedule = training.Schedule(steps=2800, batch=16, rate=1.2e-3, warm=50, end=.3)
+    schedule = training.Schedule(steps=2000, batch=16, rate=1.2e-3, warm=50, end=.3)
     guide = .3, .15              # weight of the attention guide at the start and at the end
     sigma = 2.5, 1.2             # of the soft labels, in coordinates
     detector_weight = 0.
@@ -89,7 +89,7 @@ class Language(training.Stage):
         self.window, self.batches = -1, []
 
     def groups(self):
-        return [*training.decayed([self.model.language]),
+        return [*optimizer.groups([self.model.language]),
                 {'params': [self.model.image_newline, self.model.view_seperator],
                  'weight_decay': 0., 'scale': 1.}]
 
@@ -167,7 +167,7 @@ class Language(training.Stage):
 class Joint(Language):
     """Everything together; the moving average of its weights is the model."""
     name = 'joint'
-    schedule = training.Schedule(steps=3400, batch=20, rate=1e-3, warm=30, end=.02, average=.995)
+    schedule = training.Schedule(steps=2700, batch=20, rate=1e-3, warm=30, end=.02, average=.995)
     guide = .3, .09
     sigma = 1.2, .8
     detector_weight = .5
@@ -175,7 +175,7 @@ class Joint(Language):
 
     def groups(self):
         vision = [self.model.vision, self.model.projector, self.modules['detector']]
-        return [*training.decayed(vision, scale=.2), *super().groups()]
+        return [*optimizer.groups(vision, scale=.2), *super().groups()]
 
 
 STAGES = (Vision, Language, Joint)

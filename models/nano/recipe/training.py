@@ -17,6 +17,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from .optimizer import Optimizer
+
 SAVE_EVERY = 100
 REPORT_EVERY = 25
 
@@ -38,7 +40,7 @@ class Rank(NamedTuple):
     """One of the processes that train together."""
     index: int
     count: int
-    gradients: torch.Tensor = None    # [count, n], shared
+    gradients: torch.Tensor = None    # [count, n], shared; Muon's steps too
     barrier: object = None
 
     def average(self, parameters):
@@ -53,6 +55,21 @@ class Rank(NamedTuple):
         for p, gradient in zip(parameters, mean.split([p.numel() for p in parameters])):
             p.grad = gradient.view_as(p)
 
+    def divide(self, function, matrices):
+        """function (x) of each x, which has its shape; each rank makes some of them."""
+        if self.count == 1:
+            return [function(x) for x in matrices]
+        owner = [i % self.count for i in range(len(matrices))]
+        places = [rows.split([x.numel() for x in matrices])
+                  for rows in self.gradients[:, :sum(x.numel() for x in matrices)]]
+        for i, x in enumerate(matrices):
+            if owner[i] == self.index:
+                places[self.index][i].copy_(function(x).flatten())
+        self.barrier.wait()
+        made = [places[owner[i]][i].clone().view_as(x) for i, x in enumerate(matrices)]
+        self.barrier.wait()
+        return made
+
 
 class Stage:
     """What a stage brings to the loop. `modules` is a ModuleDict of all that is trained or saved; `length`: the
@@ -65,7 +82,7 @@ class Stage:
         self.schedule = self.schedule._replace(steps=max(1, round(self.schedule.steps * length)))
 
     def groups(self):
-        """AdamW's parameter groups, each with `scale`, its part of the rate."""
+        """The optimizer's parameter groups."""
         raise NotImplementedError
 
     def loss(self, step):
@@ -88,15 +105,6 @@ class Stage:
     def generator(self, *numbers):
         """Random numbers of this stage that depend on what is given only."""
         return np.random.default_rng([self.seed, *self.name.encode(), *numbers])
-
-
-def decayed(modules, scale=1.):
-    """Two groups: matrices with weight decay, everything else without."""
-    named = [(name, p) for module in modules for name, p in module.named_parameters()]
-    matrices = [p for name, p in named if p.dim() >= 2 and 'pos_embed' not in name]
-    others = [p for name, p in named if p.dim() < 2 or 'pos_embed' in name]
-    return [{'params': matrices, 'weight_decay': .05, 'scale': scale},
-            {'params': others, 'weight_decay': 0., 'scale': scale}]
 
 
 @functools.cache
@@ -149,8 +157,7 @@ def _run(make, rank, stop_after):
     stage = make(rank)
     schedule, modules = stage.schedule, stage.modules
     modules.train()
-    optimizer = torch.optim.AdamW(stage.groups(), lr=schedule.rate, betas=(.9, .98))
-    parameters = [p for group in optimizer.param_groups for p in group['params']]
+    optimizer = Optimizer(stage.groups(), rank)
     average = {name: value.clone() for name, value in modules.state_dict().items()}
     step = 0
     if os.path.exists(stage.progress_path):
@@ -161,14 +168,10 @@ def _run(make, rank, stop_after):
     last = min(schedule.steps, step + stop_after) if stop_after else schedule.steps
     report = _Report(stage)
     while step < last:
-        for group in optimizer.param_groups:
-            group['lr'] = group['scale'] * schedule.rate_at(step)
         loss, figures = stage.loss(step)
-        optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        rank.average(parameters)
-        if torch.isfinite(torch.nn.utils.clip_grad_norm_(parameters, 1.)):
-            optimizer.step()
+        rank.average(optimizer.parameters)
+        optimizer.step(schedule.rate_at(step))
         step += 1
         keep = min(schedule.average, step / (step + 20))
         for name, value in modules.state_dict().items():
