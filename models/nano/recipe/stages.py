@@ -167,7 +167,7 @@ class Language(training.Stage):
 class Joint(Language):
     """Everything together; the moving average of its weights is the model."""
     name = 'joint'
-    schedule = training.Schedule(steps=2700, batch=20, rate=1e-3, warm=30, end=.02, average=.995)
+    schedule = training.Schedule(steps=2400, batch=20, rate=1e-3, warm=30, end=.02, average=.995)
     guide = .3, .09
     sigma = 1.2, .8
     detector_weight = .5
