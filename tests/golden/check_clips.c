@@ -12,9 +12,9 @@
 #include <gst/gst.h>
 #include <string.h>
 
-/* Measured: mean IoU 0.911, 0.906 and 0.911, every car found, nothing invented; with int8 0.912,
- * 0.907 and 0.908, with int4 0.911, 0.903 and 0.907. */
-static const double LEAST_MEAN_IOU = 0.87, LEAST_RECALL = 0.97, LEAST_PRECISION = 0.97;
+/* Measured: mean IoU 0.934, 0.926 and 0.941, every car found, nothing invented; with int8 0.935,
+ * 0.921 and 0.942, with int4 0.920, 0.935 and 0.929. */
+static const double LEAST_MEAN_IOU = 0.90, LEAST_RECALL = 0.97, LEAST_PRECISION = 0.97;
 
 enum { CAR = 0 };
 
