@@ -41,14 +41,15 @@ void
 projector_apply (const Projector *p, Ops *k, ProjectorScratch *s, const float *x, int N, float *out)
 {
   const int T = N * p->grid * p->grid, last = p->depth - 1;
+  const unsigned of_tiles = LINEAR_TILES (p->grid * p->grid);
   const float *h = s->unfolded;
 
   k->unfold (k, s->unfolded, x, N, p->side, p->side, p->C, p->f); /* [T, C f²] */
   for (int i = 0; i < last; i++) {
     float *y = i % 2 == 0 ? s->a : s->b;
 
-    k->linear (k, y, h, &p->linear[i], p->bias[i], T, EPI_GELU_ERF); /* [T, hidden] */
+    k->linear (k, y, h, &p->linear[i], p->bias[i], T, EPI_GELU_ERF | of_tiles); /* [T, hidden] */
     h = y;
   }
-  k->linear (k, out, h, &p->linear[last], p->bias[last], T, 0); /* [T, D] */
+  k->linear (k, out, h, &p->linear[last], p->bias[last], T, of_tiles); /* [T, D] */
 }

@@ -70,21 +70,22 @@ void
 vision_encode (const Vision *v, Ops *k, VisionScratch *s, const float *tiles, int N, float *out)
 {
   const int T = N * v->P, C = v->C;
+  const unsigned of_tiles = LINEAR_TILES (v->P);
 
-  k->patchify (k, s->wide, tiles, N, v->S, v->patch);                 /* [T, 3 patch²] */
-  k->linear (k, s->x, s->wide, &v->patch_embed, v->patch_bias, T, 0); /* [T, C] */
+  k->patchify (k, s->wide, tiles, N, v->S, v->patch);                        /* [T, 3 patch²] */
+  k->linear (k, s->x, s->wide, &v->patch_embed, v->patch_bias, T, of_tiles); /* [T, C] */
   k->add_rows (k, s->x, v->pos_embed, T, v->P, C);
   for (int i = 0; i < v->n_blocks; i++) {
     const VisionBlock *b = &v->block[i];
 
     k->layer_norm (k, s->h, s->x, b->norm1, b->norm1_bias, norm_eps, T, C);
-    k->linear (k, s->wide, s->h, &b->qkv, b->qkv_bias, T, 0);    /* [T, 3, H, C / H] */
-    k->attend_tiles (k, s->h, s->wide, N, v->P, v->H, C / v->H); /* [T, C] */
-    k->linear (k, s->x, s->h, &b->proj, b->proj_bias, T, EPI_ADD);
+    k->linear (k, s->wide, s->h, &b->qkv, b->qkv_bias, T, of_tiles); /* [T, 3, H, C / H] */
+    k->attend_tiles (k, s->h, s->wide, N, v->P, v->H, C / v->H);     /* [T, C] */
+    k->linear (k, s->x, s->h, &b->proj, b->proj_bias, T, EPI_ADD | of_tiles);
 
     k->layer_norm (k, s->h, s->x, b->norm2, b->norm2_bias, norm_eps, T, C);
-    k->linear (k, s->wide, s->h, &b->fc1, b->fc1_bias, T, EPI_GELU_TANH); /* [T, M] */
-    k->linear (k, s->x, s->wide, &b->fc2, b->fc2_bias, T, EPI_ADD);
+    k->linear (k, s->wide, s->h, &b->fc1, b->fc1_bias, T, EPI_GELU_TANH | of_tiles); /* [T, M] */
+    k->linear (k, s->x, s->wide, &b->fc2, b->fc2_bias, T, EPI_ADD | of_tiles);
   }
   k->layer_norm (k, out, s->x, v->norm, v->norm_bias, norm_eps, T, C);
 }

@@ -34,6 +34,16 @@ enum {
   EPI_ADD = 1 << 2,       /* last: add to what y holds (the residual stream) */
 };
 
+/* Beside these: the rows are those of whole tiles of a picture, so many each, and the call is of LANE_PICTURES. What
+ * becomes of a row may then depend on its place in its tile as well, but never on the other tiles. */
+#define LINEAR_TILES(rows) ((unsigned) (rows) << 8)
+
+static inline int
+linear_tile_rows (unsigned epilogue)
+{
+  return epilogue >> 8;
+}
+
 /* One colour component of a frame: its first sample, bytes from one row (sample) to the next, log2 of its
  * subsampling. */
 typedef struct {
@@ -126,17 +136,17 @@ size_t moe_experts_scratch (int T, int K, int D, int F);
  * rope de-interleaves. */
 enum { OPS_MAX_EXPERTS = 4096, OPS_MAX_ROPE = 4096 };
 
-enum { OPS_MESSAGE = 256 };
+enum { OPS_MESSAGE = 256, OPS_NOTE = 2 * OPS_MESSAGE };
 
 /* Steps of the decoder, and pictures that are encoded meanwhile. */
 typedef enum { LANE_STEPS, LANE_PICTURES } OpsLane;
 
 struct _Ops {
   const char *name; /* "cpu", "cuda" */
-  /* What the table was filled with: "c", "avx2", "avx512", "avx512bf16", "sm_90", "sm_90+bf16", "sm_90+bf16+cudnn" … */
+  /* What the table was filled with: "c", "avx2", "avx512", "avx512bf16", "sm_90", "sm_90+bf16", "sm_90+bf16+cublaslt+cudnn" … */
   const char *isa;
-  /* One sentence: why `auto` did not take a faster device or library; "" where there is none. */
-  char note[OPS_MESSAGE];
+  /* Why `auto` did not take a faster device, or no faster library was taken; "" where there is nothing to say. */
+  char note[OPS_NOTE];
   /* Of a back end that reads frames in device memory: the CUcontext that it computes in, and the number of
    * that device; NULL otherwise. */
   void *context;
@@ -218,7 +228,7 @@ struct _Ops {
   /* --- matrices -------------------------------------------------------------------------------- */
 
   /* y[t, o] = epilogue (Σ_i x[t, i] · w[o, i] + bias[o]); x [T, I], y [T, O], bias [O] or NULL.
-   * T = 1 is a matrix-vector product and reads w once. */
+   * T = 1 is a matrix-vector product and reads w once. `epilogue`: EPI_… | LINEAR_TILES(). */
   void (*linear) (Ops *k, float *y, const float *x, const Weight *w, const float *bias, int T,
       unsigned epilogue);
 

@@ -42,6 +42,9 @@ typedef struct {
 /* Attention inside tiles by cuDNN. */
 typedef struct _TilesDnn TilesDnn;
 
+/* Products of tiles' rows by cuBLASLt. */
+typedef struct _Lt Lt;
+
 /* Of each lane its own (lanes.c). */
 typedef struct {
   cudaStream_t stream;
@@ -56,7 +59,7 @@ enum { MOST_ROOMY = 64 };
 typedef struct {
   Ops ops;
   int device;
-  char isa[24]; /* "sm_90", "sm_90+bf16", "sm_90+bf16+cudnn" */
+  char isa[40]; /* "sm_90", "sm_90+bf16", "sm_90+bf16+cublaslt+cudnn" */
   bool bf16;    /* products may round their inputs, and this device's tensor cores multiply bf16 */
   size_t most_shared; /* bytes of shared memory that a block may have */
   const void *roomy[MOST_ROOMY];
@@ -75,6 +78,7 @@ typedef struct {
   Buffer frame, host_taps; /* a frame's planes on the device; its filter's taps on the host */
   void *copy_peer;         /* cuMemcpyPeerAsync */
   TilesDnn *tiles_dnn;     /* NULL: our own kernel attends */
+  Lt *lt;                  /* NULL: our own kernels multiply */
   char failure[OPS_MESSAGE];
 } Cuda;
 
@@ -83,6 +87,11 @@ cuda (Ops *k)
 {
   return (Cuda *) k;
 }
+
+/* --- open.c -------------------------------------------------------------------------------------- */
+
+/* Adds a sentence to ops.note. */
+void cuda_note (Cuda *c, const char *format, ...) __attribute__ ((format (printf, 2, 3)));
 
 /* --- memory.c ------------------------------------------------------------------------------------ */
 
@@ -146,6 +155,13 @@ void widen_bf16 (Cuda *c, float *y, const void *x, size_t n);
  * it is, with the reason in ops.note. False with a sentence where cuDNN was asked for by name and cannot. */
 bool tiles_dnn_open (Cuda *c, const OpsOptions *o, char message[OPS_MESSAGE]);
 void tiles_dnn_close (Cuda *c);
+
+/* --- lt.c ---------------------------------------------------------------------------------------- */
+
+/* Lets cuBLASLt multiply tiles' rows where c->bf16 allows it and it can, else leaves linear as it is, with the reason
+ * in ops.note. */
+void lt_open (Cuda *c);
+void lt_close (Cuda *c);
 
 /* --- families ------------------------------------------------------------------------------------ */
 

@@ -3,6 +3,7 @@
 #include "cuda.h"
 #include "module.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,6 +98,20 @@ check_device (Cuda *c, bool bf16, char message[OPS_MESSAGE])
   return true;
 }
 
+void
+cuda_note (Cuda *c, const char *format, ...)
+{
+  char *note = c->ops.note;
+  const size_t length = strlen (note);
+  va_list args;
+
+  va_start (args, format);
+  if (length > 0)
+    snprintf (note + length, OPS_NOTE - length, "; ");
+  vsnprintf (note + strlen (note), OPS_NOTE - strlen (note), format, args);
+  va_end (args);
+}
+
 static void
 cuda_close (Ops *k)
 {
@@ -107,6 +122,9 @@ cuda_close (Ops *k)
   graphs_forget (c);
 #if defined HAVE_CUDNN
   tiles_dnn_close (c);
+#endif
+#if defined HAVE_CUBLASLT
+  lt_close (c);
 #endif
   memory_close (c);
   lanes_close (c);
@@ -171,8 +189,15 @@ dsvl2_cuda_open (const OpsOptions *options, char message[OPS_MESSAGE])
     memcpy (message, c->failure, OPS_MESSAGE);
     goto fail;
   }
+#if defined HAVE_CUBLASLT
+  lt_open (c);
+#endif
   if (!open_attention (c, options, message))
     goto fail;
+  if (c->failure[0] != '\0') {
+    memcpy (message, c->failure, OPS_MESSAGE);
+    goto fail;
+  }
   return &c->ops;
 
 fail:

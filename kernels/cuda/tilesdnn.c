@@ -169,7 +169,7 @@ tiles_dnn_open (Cuda *c, const OpsOptions *o, char message[OPS_MESSAGE])
   if (asked)
     memcpy (message, why, OPS_MESSAGE);
   else
-    snprintf (c->ops.note, OPS_MESSAGE, "Our own kernel attends to pictures: %.200s", why);
+    cuda_note (c, "Our own kernel attends to pictures: %.200s", why);
   return !asked;
 }
 

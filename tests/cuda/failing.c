@@ -20,7 +20,7 @@ enum {
   PAGE = 4,
   WIDE = 20, /* rows of a product that rounds them first, with bf16 */
   MATRICES = 1 + 3 * E,
-  MAX_MEMORY = 16,
+  MAX_MEMORY = 17,
   REPEATS = 3 /* a step is enqueued, captured, replayed */
 };
 
@@ -97,7 +97,7 @@ run_layer (void *data)
   k->moe_experts (k, l->y, l->x, l->chosen, l->in, l->experts, T, K, l->scratch);
 }
 
-/* A picture, two tiles, a wide product, then rows' way through a layer, three times. The checksum of what comes out. */
+/* A picture, two tiles, a wide product, tiles' products, then rows' way through a layer, three times. The checksum of what comes out. */
 static float
 run_step (Step *s)
 {
@@ -116,6 +116,7 @@ run_step (Step *s)
   float *tiles = memory (s, sizeof (float[3 * S * S])), *pool = memory (s, sizeof (float[PAGE * D]));
   float *x = memory (s, sizeof host_rows), *y = memory (s, sizeof host_rows);
   float *seen = memory (s, 2 * sizeof host_rows), *wide = memory (s, sizeof host_wide);
+  float *tiled = memory (s, sizeof host_wide);
   void *frame_scratch = memory (s, frame_tiles_scratch (&frame, &canvas));
   void *scratch = memory (s, moe_experts_scratch (T, K, D, F));
   void *splits = memory (s, attend_scratch (&shape, 1, PAGE));
@@ -130,7 +131,7 @@ run_step (Step *s)
     .pages_per_sequence = 1,
     .page_tokens = PAGE };
   float out[T * D] = { 0 }, attended[2 * T * D] = { 0 }, pixels[3 * S * S] = { 0 }, sum = 0;
-  float multiplied[WIDE * D] = { 0 };
+  float multiplied[WIDE * D] = { 0 }, by_tiles[WIDE * D] = { 0 };
 
   if (s->missing)
     return 0;
@@ -138,6 +139,8 @@ run_step (Step *s)
   k->frame_tiles (k, tiles, &frame, &canvas, frame_scratch);
   k->attend_tiles (k, seen, qkv, 2, T, H, D / H);
   k->linear (k, wide, many, &s->weight[0], NULL, WIDE, 0);
+  for (int n = 2; n > 0; n--) /* two tiles, then one */
+    k->linear (k, tiled, many, &s->weight[0], in, n * WIDE / 2, EPI_ADD | LINEAR_TILES (WIDE / 2));
   k->lane (k, LANE_STEPS);
   for (int i = 0; i < REPEATS; i++)
     k->step (k, &rows, T, run_layer,
@@ -147,13 +150,14 @@ run_step (Step *s)
   k->download (k, pixels, tiles, sizeof pixels);
   k->download (k, attended, seen, sizeof attended);
   k->download (k, multiplied, wide, sizeof multiplied);
+  k->download (k, by_tiles, tiled, sizeof by_tiles);
   k->download (k, out, y, sizeof out);
   for (int i = 0; i < T * D; i++)
     sum += out[i];
   for (int i = 0; i < 2 * T * D; i++)
     sum += attended[i];
   for (int i = 0; i < WIDE * D; i++)
-    sum += multiplied[i];
+    sum += multiplied[i] + by_tiles[i];
   for (int i = 0; i < 3 * S * S; i++)
     sum += pixels[i];
   return sum;

@@ -6,7 +6,7 @@ usage: failures.py RUN FAILING [ATTENTION] [N…]     TAP on stdout; N: only the
 
 FAILING opens the back end, places weights, runs a step and closes it. It runs once as it is, with the stand-in's
 trace, then once for each call of CUDA's runtime in that trace, with that call failing. With ATTENTION bf16 is allowed; with
-`cudnn` or `auto` the calls are cuDNN's.
+`cudnn` or `auto` the calls are cuDNN's; with `cublaslt`, which is `own`, they are cuBLASLt's.
 """
 import os
 import re
@@ -16,12 +16,18 @@ import sys
 LEAK = 97
 FALLS_BACK = ('cudaStreamBeginCapture', 'cudaStreamEndCapture', 'cudaGraphInstantiate')  # the step is enqueued without a graph
 QUIET = ('cudaGetErrorString', 'cudaGetLastError', 'cudaPeekAtLastError')  # they report, and cannot fail
+LIBRARIES = {'cudnn': 'cudnn', 'auto': 'cudnn', 'cublaslt': 'cublasLt'}  # whose calls fail, by ATTENTION; others': the runtime's
 SENTENCE = re.compile(r'(open|place|step): (CUDA device 0 could not [a-z].*: [a-z ()-]+|cuDNN could not [a-z].*: CUDNN_STATUS_[A-Z_]+.*'
+                      r'|cuBLASLt could not [a-z].*: CUBLAS_STATUS_[A-Z_]+'
                       r'|There is no CUDA device \(.*\); use device=cpu)\n|(alloc|place): memory ran out\n')
 
 
 def run_once(command, **environment):
     return subprocess.run(command, env=dict(os.environ, **environment), capture_output=True, text=True, check=False, timeout=60)
+
+
+def library_of(name):
+    return next((library for library in set(LIBRARIES.values()) if name.startswith(library)), None)
 
 
 def captured(calls):
@@ -44,6 +50,8 @@ def fall_backs(well, own, name, opening, closing):
     """The lines that may say that all went well though the call failed."""
     if own is not None and opening:  # `auto`: another of cuDNN's engines, or our own kernel
         return (well, own)
+    if name.startswith('cublasLt'):  # our own kernels, or tiles one by one; the sums are exact in any order
+        return (well,) if name != 'cublasLtMatmul' else ()
     # A slab of weights is asked for again, smaller; two tiles without a plan are attended to one by one.
     plans = name.startswith('cudnnBackend') and name != 'cudnnBackendExecute' and not opening
     return (well,) if closing or name == 'cudaMalloc' or plans else ()
@@ -53,7 +61,8 @@ def main():
     command, chosen = sys.argv[1:3], [int(n) for n in sys.argv[3:] if n.isdigit()]
     attention = next((a for a in sys.argv[3:] if not a.isdigit()), None)
     own = run_once([*command, 'cuda', 'own']).stdout if attention == 'auto' else None
-    command += ['cuda', attention] if attention else []
+    library = LIBRARIES.get(attention)
+    command += ['cuda', 'own' if attention == 'cublaslt' else attention] if attention else []
     trace = run_once(command, STANDIN_TRACE='1')
     calls = [(int(n), name) for n, name in re.findall(r'^stand-in: (\d+) (cu\w+)$', trace.stderr, re.M)]
     placed = next((n for n, name in calls if name == 'cudaMemcpyAsync'), 0)
@@ -63,7 +72,7 @@ def main():
     downloaded = next((n for n, name in calls if n > last and name == 'cudaStreamSynchronize'), last)
     failed = done = 0
     for n, name in calls:
-        if name in QUIET or chosen and n not in chosen or name.startswith('cudnn') != (attention in ('cudnn', 'auto')):
+        if name in QUIET or chosen and n not in chosen or library_of(name) != library:
             continue
         r = run_once(command, STANDIN_FAIL=str(n))
         wrong = judge(r, name, n in in_capture or name in FALLS_BACK, trace.stdout,

@@ -168,7 +168,7 @@ check_isa (Session *s, const char *isa)
 
   if (opened) {
     t.bf16 = strstr (t.ops->isa, "bf16") != NULL;
-    printf ("# %s %s\n", t.ops->name, t.ops->isa);
+    printf ("# %s %s%s%s\n", t.ops->name, t.ops->isa, t.ops->note[0] ? ": " : "", t.ops->note);
     run_checks (s, &t);
   }
   for (Ops **k = (Ops *[]){ t.reference, t.ops, t.threaded, NULL }; *k; k++)

@@ -2,6 +2,8 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "check.h"
 
+#include <math.h>
+
 static const char *const type_names[] = { "f32", "f16", "bf16", "int8", "int4" };
 
 typedef struct {
@@ -124,6 +126,75 @@ run_quantised (Run *r, int i)
   run_product_case (r, &quantised_cases[i]);
 }
 
+/* --- tiles --------------------------------------------------------------------------------------- */
+
+typedef struct {
+  int N, P, I, O; /* tiles, rows of each */
+  WeightType type;
+  bool bias;
+  unsigned epilogue;
+  double rtol;
+  Spread spread;
+} TilesCase;
+
+/* What a library makes of tanh is its own business. */
+static const double gelu_rtol = 1e-3;
+
+/* clang-format off */
+static const TilesCase tiles_cases[] = {
+  /* N   P     I    O  weights      bias    epilogue       rtol */
+  {  1, 64, 1152, 129, WEIGHT_BF16, true,  0,             2e-6, BF16 }, /* qkv, some of it; an odd width */
+  {  2, 49,  152,  96, WEIGHT_BF16, true,  EPI_ADD,       2e-6, BF16 }, /* proj; a batch that fits the workspace */
+  {  5, 49,  152,  96, WEIGHT_BF16, true,  EPI_ADD,       2e-6, BF16 }, /* … and one that does not */
+  {  2, 49,  152,  48, WEIGHT_BF16, true,  0,             2e-6, BF16 }, /* asked for two the stand-in would choose another algorithm */
+  {  3, 25,  152, 264, WEIGHT_BF16, true,  EPI_GELU_TANH, 3e-6, BF16 }, /* fc1 */
+  {  3, 25,  152, 264, WEIGHT_BF16, false, EPI_GELU_TANH, 3e-6, BF16 },
+  {  3, 25, 1076,  72, WEIGHT_BF16, false, EPI_ADD,       3e-6, BF16 }, /* fc2; rows of 8 bytes' multiples */
+  {  4, 16,  588,  72, WEIGHT_BF16, true,  0,             2e-6, BF16 }, /* the patches' embedding */
+  {  3, 49,  147,  33, WEIGHT_BF16, true,  0,             2e-6, BF16 }, /* odd everything: no alignment at all */
+  {  7,  9,   31,  17, WEIGHT_BF16, false, 0,             2e-6, BF16 },
+  {  7,  9,   32,  24, WEIGHT_BF16, true,  0,             2e-6, BF16 }, /* few rows, the smaller algorithm */
+  { 37,  4,   64,  40, WEIGHT_BF16, true,  EPI_ADD,       2e-6, BF16 }, /* more tiles than a batch */
+  {  4,  1,   64,  40, WEIGHT_BF16, true,  0,             2e-6, BF16 }, /* tiles of one row */
+  {  0, 16,   64,  40, WEIGHT_BF16, true,  0,             0 },          /* of nothing */
+  {  3, 36,  264,  65, WEIGHT_BF16, true,  EPI_GELU_ERF,  2e-6, BF16 }, /* the projector: our own kernels' */
+  {  2, 36,  264,  65, WEIGHT_BF16, true,  EPI_GELU_TANH | EPI_ADD, 2e-6, BF16 },
+  {  3, 36,  100,  65, WEIGHT_F16,  true,  0,             2e-6, BF16 },
+  {  3, 36,  100,  65, WEIGHT_F32,  true,  EPI_ADD,       2e-6 },
+  {  3, 25,  152, 264, WEIGHT_BF16, true,  EPI_GELU_TANH, 3e-6 },
+  {  3, 25,   72,  40, WEIGHT_BF16, false, 0,             0,    ZEROS },
+  {  3, 25,   72,  40, WEIGHT_BF16, true,  EPI_GELU_TANH, 2e-6, LARGE_BF16 },
+  {  3, 25,   72,  40, WEIGHT_BF16, true,  EPI_ADD,       2e-6, SOME_NAN },
+};
+/* clang-format on */
+
+/* Tiles one by one and by threes, after all of them at once: the same bits. */
+static void
+run_linear_tiles (Run *r, int i)
+{
+  const TilesCase *c = &tiles_cases[i];
+  const int N = c->N, P = c->P, I = c->I, O = c->O;
+  Ops *k = run_ops (r);
+  const float *x = run_floats (r, (size_t) N * P * I, c->spread);
+  const float *bias = c->bias ? run_floats (r, O, c->spread == SOME_NAN ? NORMAL : c->spread) : NULL;
+  const Weight w = run_weight (r, c->type, O, I, c->spread == ZEROS ? ZEROS : NORMAL);
+  float *y = run_output (r, N * P, O, c->spread == SOME_NAN ? NORMAL : c->spread);
+  double rtol = tolerance (r, c->type, c->spread, c->rtol);
+
+  if (run_in_bf16 (r) && c->epilogue & EPI_GELU_TANH)
+    rtol = fmax (rtol, gelu_rtol);
+  run_case (r, rtol, "N=%d P=%d I=%d O=%d %s%s%s%s%s", N, P, I, O, type_names[c->type],
+      c->bias ? " bias" : "", c->epilogue & EPI_GELU_TANH ? " tanh" : "",
+      c->epilogue & EPI_GELU_ERF ? " erf" : "", c->epilogue & EPI_ADD ? " add" : "");
+  k->lane (k, LANE_PICTURES);
+  while (run_again (r))
+    for (int t = 0, n; (n = run_rows (r, t, N)) > 0; t += n)
+      k->linear (k, y + (size_t) t * P * O, x + (size_t) t * P * I, &w, bias, n * P,
+          c->epilogue | LINEAR_TILES (P));
+  k->lane (k, LANE_STEPS);
+  k->pictures_done (k, true);
+}
+
 /* --- heads --------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -228,6 +299,7 @@ bench_linear (Run *r, int i)
 const OpCheck linear_checks[] = {
   { "linear", run_linear, COUNT (linear_cases), bench_linear, COUNT (linear_bench) },
   { "linear_quantised", run_quantised, COUNT (quantised_cases) },
+  { "linear_tiles", run_linear_tiles, COUNT (tiles_cases) },
   { "linear_heads", run_linear_heads, COUNT (heads_cases) },
   { NULL },
 };

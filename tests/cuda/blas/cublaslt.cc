@@ -1,8 +1,10 @@
 /* dsvl2: the CUDA stand-in: libcublasLt's matmul
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * An algorithm that the heuristic gives belongs to the shapes, types and alignments that it was asked for;
- * used with others, or with less workspace than it needs, it is refused, as a device's would be. */
+ * An algorithm that the heuristic gives belongs to the shapes, types and alignments that it was asked for; used
+ * with others, or with less workspace than it needs, it is refused, as a device's would be. Batches of another size
+ * it may take: AlgoCheck says so. Each algorithm sums in an order of its own, so that who takes another one for
+ * another number of products gets other bits. */
 #include "gemm.h"
 
 #include <cstdio>
@@ -29,20 +31,39 @@ struct Layout {
 struct Preference {
   u64 workspace;
   u32 alignment[4]; /* of A, B, C, D */
+  u32 reductions;   /* CUBLASLT_REDUCTION_SCHEME_… */
 };
 
 struct Algorithm {
   u32 magic, index;
-  u64 workspace, problem;
-  u32 alignment[4];
+  u64 problem;
+  u32 alignment[4], bias_alignment;
+};
+
+/* What the algorithms are like. Where no more is said an algorithm takes any batch. */
+struct Trait {
+  u64 workspace;    /* bytes for each product of a batch */
+  u32 reduction;    /* CUBLASLT_REDUCTION_SCHEME_… */
+  bool wide, alone; /* wants A and B and their lines to be multiples of 16 bytes; takes no batches */
+  long slice;       /* of a sum */
+};
+
+const Trait traits[] = {
+  { 1 << 20, CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE, false, false,
+      0 }, /* splits a sum as the batch asks for */
+  { 12 << 20, CUBLASLT_REDUCTION_SCHEME_NONE, true, false, 64 },
+  { 0, CUBLASLT_REDUCTION_SCHEME_NONE, true, false, 32 },
+  { 0, CUBLASLT_REDUCTION_SCHEME_NONE, false, true, 16 },
 };
 
 enum {
   ALGORITHM_MAGIC = 0x64737632,
   DEFAULT_ALIGNMENT = 256,
   WORKSPACE_ALIGNMENT = 16,
-  LIKED_WORKSPACE = 1 << 20,
   POINTER_ALIGNMENT = 16,
+  WIDE_BYTES = 16,
+  MANY_ELEMENTS = 4096, /* of D: more of them have the heuristic prefer a larger algorithm */
+  N_ALGORITHMS = sizeof traits / sizeof traits[0],
 };
 
 template <class T, class Opaque>
@@ -73,7 +94,7 @@ set (Field *field, const void *value, size_t bytes)
   return CUBLAS_STATUS_SUCCESS;
 }
 
-/* A number that differs where an algorithm may not be used. */
+/* A number that differs where an algorithm may not be used, whatever the batch. */
 u64
 problem_of (const Descriptor &d, const Layout *const layouts[4])
 {
@@ -84,9 +105,8 @@ problem_of (const Descriptor &d, const Layout *const layouts[4])
            (u64) d.bias_type })
     mix (v);
   for (int i = 0; i < 4; i++)
-    for (u64 v :
-        { (u64) layouts[i]->type, (u64) layouts[i]->order, (u64) layouts[i]->batch, layouts[i]->rows,
-            layouts[i]->columns, (u64) layouts[i]->leading, (u64) layouts[i]->stride })
+    for (u64 v : { (u64) layouts[i]->type, (u64) layouts[i]->order, layouts[i]->rows,
+             layouts[i]->columns, (u64) layouts[i]->leading, (u64) layouts[i]->stride })
       mix (v);
   return hash;
 }
@@ -149,6 +169,63 @@ check_problem (const Descriptor &d, const Layout &A, const Layout &B, const Layo
   return CUBLAS_STATUS_SUCCESS;
 }
 
+/* Do A, B and their lines and batches lie as an algorithm with loads of 16 bytes wants them? */
+bool
+lies_wide (const Layout *const layouts[4], const u32 alignment[4])
+{
+  for (int i = 0; i < 2; i++) {
+    const s64 bytes = type_bytes ((cudaDataType) layouts[i]->type);
+
+    if (alignment[i] % WIDE_BYTES || layouts[i]->leading * bytes % WIDE_BYTES ||
+        (layouts[i]->batch > 1 && layouts[i]->stride * bytes % WIDE_BYTES))
+      return false;
+  }
+  return true;
+}
+
+u32
+alignment_of (const void *p)
+{
+  const u64 lowest = (u64) p & -(u64) p;
+
+  return lowest ? std::min<u64> (lowest, POINTER_ALIGNMENT) : (u32) POINTER_ALIGNMENT;
+}
+
+/* Can the algorithm do this? Its workspace too. */
+cublasStatus_t
+check_algorithm (const Descriptor &d, const Algorithm &a, const Layout *const layouts[4],
+    u64 *workspace)
+{
+  const u32 batch = layouts[0]->batch;
+
+  if (a.magic != ALGORITHM_MAGIC || a.index >= N_ALGORITHMS)
+    return refuse (CUBLAS_STATUS_INVALID_VALUE,
+        "cublasLtMatmul: the algorithm is not one that the heuristic gave");
+  if (a.problem != problem_of (d, layouts))
+    return refuse (CUBLAS_STATUS_INVALID_VALUE,
+        "cublasLtMatmul: the algorithm belongs to other shapes, types or epilogue");
+  if (batch > 1 &&
+      (traits[a.index].alone || (traits[a.index].wide && !lies_wide (layouts, a.alignment))))
+    return refuse (CUBLAS_STATUS_NOT_SUPPORTED, "cublasLtMatmul: algorithm %u takes no batch of %u",
+        a.index, batch);
+  *workspace = traits[a.index].workspace * batch;
+  return CUBLAS_STATUS_SUCCESS;
+}
+
+/* Two products of a batch must not write the same element, nor one of D what is another's C. */
+cublasStatus_t
+check_batch (const Layout *const layouts[4])
+{
+  const Layout &C = *layouts[2], &D = *layouts[3];
+  const s64 lines = D.order == CUBLASLT_ORDER_ROW ? D.rows : D.columns;
+
+  if (D.batch > 1 && (D.stride < lines * D.leading || C.stride != D.stride))
+    return refuse (CUBLAS_STATUS_INVALID_VALUE,
+        "cublasLtMatmul: a batch's C and D are %ld and %ld elements apart, one is %ld lines of %ld",
+        C.stride, D.stride, lines, D.leading);
+  return CUBLAS_STATUS_SUCCESS;
+}
+
 cublasStatus_t
 check_pointers (const Descriptor &d, const Algorithm *algorithm, const void *const data[4],
     const Layout *const layouts[4], float beta, const void *workspace, size_t workspace_bytes)
@@ -163,23 +240,27 @@ check_pointers (const Descriptor &d, const Algorithm *algorithm, const void *con
           "cublasLtMatmul: %c at %p, the algorithm is for multiples of %u bytes", "ABCD"[i], data[i],
           least);
   }
-  if (has_bias (d) && (!d.bias || (u64) d.bias % POINTER_ALIGNMENT))
+  if (has_bias (d) &&
+      (!d.bias || (u64) d.bias % (algorithm ? algorithm->bias_alignment : (u32) POINTER_ALIGNMENT)))
     return refuse (CUBLAS_STATUS_INVALID_VALUE,
-        "cublasLtMatmul: bias at %p, which is no multiple of %d bytes", d.bias, POINTER_ALIGNMENT);
+        "cublasLtMatmul: bias at %p, the algorithm is for multiples of %u bytes", d.bias,
+        algorithm ? algorithm->bias_alignment : (u32) POINTER_ALIGNMENT);
   if (data[2] == data[3] &&
       (layouts[2]->order != layouts[3]->order || layouts[2]->leading != layouts[3]->leading))
     return refuse (CUBLAS_STATUS_INVALID_VALUE, "cublasLtMatmul: C is D, but their layouts differ");
-  if (algorithm && algorithm->magic != ALGORITHM_MAGIC)
-    return refuse (CUBLAS_STATUS_INVALID_VALUE,
-        "cublasLtMatmul: the algorithm is not one that the heuristic gave");
-  if (algorithm && algorithm->problem != problem_of (d, layouts))
-    return refuse (CUBLAS_STATUS_INVALID_VALUE,
-        "cublasLtMatmul: the algorithm belongs to other shapes, types or epilogue");
-  if (algorithm && workspace_bytes < algorithm->workspace)
-    return refuse (CUBLAS_STATUS_INVALID_VALUE,
-        "cublasLtMatmul: %zu bytes of workspace, the algorithm needs %lu", workspace_bytes,
-        algorithm->workspace);
-  if (workspace_bytes && ((u64) workspace % WORKSPACE_ALIGNMENT || !is_device_memory (workspace)))
+  if (algorithm) {
+    u64 needed;
+
+    if (cublasStatus_t status = check_algorithm (d, *algorithm, layouts, &needed))
+      return status;
+    if (workspace_bytes < needed)
+      return refuse (CUBLAS_STATUS_INVALID_VALUE,
+          "cublasLtMatmul: %zu bytes of workspace, the algorithm needs %lu", workspace_bytes, needed);
+  }
+  if (cublasStatus_t status = check_batch (layouts))
+    return status;
+  if (workspace_bytes && ((u64) workspace % WORKSPACE_ALIGNMENT || !is_device_memory (workspace) ||
+                             !is_allocated (workspace, workspace_bytes)))
     return refuse (CUBLAS_STATUS_INVALID_VALUE, "cublasLtMatmul: workspace at %p", workspace);
   return CUBLAS_STATUS_SUCCESS;
 }
@@ -219,7 +300,9 @@ cublasLtDestroy (cublasLtHandle_t handle)
 size_t
 cublasLtGetVersion ()
 {
-  return CUBLAS_VERSION;
+  Call call ("cublasLtGetVersion");
+
+  return call.chosen_to_fail ? 0 : CUBLAS_VERSION;
 }
 
 /* --- descriptors --------------------------------------------------------------------------------- */
@@ -351,7 +434,8 @@ cublasLtMatmulPreferenceInit_internal (cublasLtMatmulPreference_t preference, si
 {
   memset (preference, 0, sizeof *preference);
   *inside<Preference> (preference) = { 0,
-    { DEFAULT_ALIGNMENT, DEFAULT_ALIGNMENT, DEFAULT_ALIGNMENT, DEFAULT_ALIGNMENT } };
+    { DEFAULT_ALIGNMENT, DEFAULT_ALIGNMENT, DEFAULT_ALIGNMENT, DEFAULT_ALIGNMENT },
+    CUBLASLT_REDUCTION_SCHEME_MASK };
   return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -388,6 +472,8 @@ cublasLtMatmulPreferenceSetAttribute (cublasLtMatmulPreference_t preference,
   switch (attribute) {
     case CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES:
       return set (&p->workspace, value, bytes);
+    case CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK:
+      return set (&p->reductions, value, bytes);
     case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES:
       return set (&p->alignment[0], value, bytes);
     case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES:
@@ -402,7 +488,18 @@ cublasLtMatmulPreferenceSetAttribute (cublasLtMatmulPreference_t preference,
   }
 }
 
-/* Two algorithms: one that uses workspace, if it may, and one that does not. */
+/* May the heuristic give it? */
+static bool
+is_candidate (u32 i, const Preference &p, const Layout *const layouts[4])
+{
+  const Trait &t = traits[i];
+
+  return (!t.reduction || (p.reductions & t.reduction)) &&
+         (!t.wide || lies_wide (layouts, p.alignment)) && !(t.alone && layouts[0]->batch > 1) &&
+         t.workspace * layouts[0]->batch <= p.workspace;
+}
+
+/* Those that the preferences allow, the largest first where there is much to do, else last. */
 cublasStatus_t
 cublasLtMatmulAlgoGetHeuristic (cublasLtHandle_t, cublasLtMatmulDesc_t desc, cublasLtMatrixLayout_t A,
     cublasLtMatrixLayout_t B, cublasLtMatrixLayout_t C, cublasLtMatrixLayout_t D,
@@ -420,18 +517,41 @@ cublasLtMatmulAlgoGetHeuristic (cublasLtHandle_t, cublasLtMatmulDesc_t desc, cub
     return CUBLAS_STATUS_INTERNAL_ERROR;
   if (cublasStatus_t status = check_problem (*d, *layouts[0], *layouts[1], *layouts[2], *layouts[3]))
     return status;
-  for (u32 i = p->workspace >= LIKED_WORKSPACE ? 0 : 1; i < 2 && *found < wanted; i++) {
-    cublasLtMatmulHeuristicResult_t *r = &results[(*found)++];
-    Algorithm *a = inside<Algorithm> (&r->algo);
+  const bool many = layouts[3]->rows * layouts[3]->columns * layouts[3]->batch >= MANY_ELEMENTS;
+  for (u32 n = 0; n < N_ALGORITHMS && *found < wanted; n++) {
+    const u32 i = many || n == 0 || n == N_ALGORITHMS - 1 ? n : N_ALGORITHMS - 1 - n;
 
+    if (!is_candidate (i, *p, layouts))
+      continue;
+    cublasLtMatmulHeuristicResult_t *r = &results[(*found)++];
     memset (r, 0, sizeof *r);
-    *a = { ALGORITHM_MAGIC, i, i == 0 ? (u64) LIKED_WORKSPACE : 0, problem_of (*d, layouts), {} };
+    Algorithm *a = inside<Algorithm> (&r->algo);
+    *a = { ALGORITHM_MAGIC, i, problem_of (*d, layouts), {}, alignment_of (d->bias) };
     memcpy (a->alignment, p->alignment, sizeof a->alignment);
-    r->workspaceSize = a->workspace;
+    r->workspaceSize = traits[i].workspace * layouts[0]->batch;
     r->state = CUBLAS_STATUS_SUCCESS;
     r->wavesCount = 1;
   }
   return *found ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_NOT_SUPPORTED;
+}
+
+cublasStatus_t
+cublasLtMatmulAlgoCheck (cublasLtHandle_t, cublasLtMatmulDesc_t desc, cublasLtMatrixLayout_t A,
+    cublasLtMatrixLayout_t B, cublasLtMatrixLayout_t C, cublasLtMatrixLayout_t D,
+    const cublasLtMatmulAlgo_t *algo, cublasLtMatmulHeuristicResult_t *result)
+{
+  Call call ("cublasLtMatmulAlgoCheck");
+  const Descriptor *d = inside<Descriptor> (desc);
+  const Layout *layouts[4] = { inside<Layout> (A), inside<Layout> (B), inside<Layout> (C),
+    inside<Layout> (D) };
+
+  if (call.chosen_to_fail)
+    return CUBLAS_STATUS_INTERNAL_ERROR;
+  result->state = check_problem (*d, *layouts[0], *layouts[1], *layouts[2], *layouts[3]);
+  if (!result->state)
+    result->state = check_algorithm (*d, *inside<Algorithm> (algo), layouts, &result->workspaceSize);
+  result->wavesCount = 1;
+  return result->state;
 }
 
 cublasStatus_t
@@ -471,6 +591,11 @@ cublasLtMatmul (cublasLtHandle_t, cublasLtMatmulDesc_t desc, const void *alpha, 
   g.c = view_of (C, *layouts[2]);
   g.d = view_of (D, *layouts[3]);
   g.batch = layouts[0]->batch;
+  if (algo) {
+    const Trait &t = traits[inside<Algorithm> (algo)->index];
+
+    g.slice = t.reduction ? (g.k + g.batch) / (g.batch + 1) : t.slice;
+  }
   g.compute = (cublasComputeType_t) d->compute;
   g.epilogue = (cublasLtEpilogue_t) d->epilogue;
   g.bias = has_bias (*d) ? d->bias : nullptr;

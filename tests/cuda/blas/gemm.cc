@@ -154,6 +154,24 @@ unpack (float *out, const MatrixView &v, bool transposed, int z, cublasComputeTy
               compute);
 }
 
+/* sums [n] = Σ a[k] · b[k, n] */
+static void
+sum_row (const Gemm &g, float *sums, const float *a, const float *b)
+{
+  const long slice = g.slice ? g.slice : g.k;
+  std::vector<float> part (g.n);
+
+  std::fill (sums, sums + g.n, 0.0f);
+  for (long first = 0; first < g.k; first += slice) {
+    std::fill (part.begin (), part.end (), 0.0f);
+    for (long k = first; k < std::min (g.k, first + slice); k++)
+      for (long j = 0; j < g.n; j++)
+        part[j] += a[k] * b[k * g.n + j];
+    for (long j = 0; j < g.n; j++)
+      sums[j] += part[j];
+  }
+}
+
 static float
 apply_epilogue (cublasLtEpilogue_t epilogue, float v)
 {
@@ -229,15 +247,7 @@ run_gemm (const Gemm &g)
     unpack (a.data (), g.a, g.transposed_a, z, g.compute);
     unpack (b.data (), g.b, g.transposed_b, z, g.compute);
     for (long i = 0; i < g.m; i++) {
-      std::fill (sums.begin (), sums.end (), 0.0f);
-      for (long k = 0; k < g.k; k++) {
-        const float factor = a[i * g.k + k];
-        const float *row = &b[k * g.n];
-        float *sum = sums.data ();
-
-        for (long j = 0; j < g.n; j++)
-          sum[j] += factor * row[j];
-      }
+      sum_row (g, sums.data (), &a[i * g.k], b.data ());
       finish_row (g, sums.data (), i, z, alpha, beta);
     }
     mark_matrix (g.d, z);

@@ -26,6 +26,7 @@ struct Gemm {
   bool transposed_a, transposed_b;
   MatrixView a, b, c, d;
   int batch;
+  long slice; /* of k: each is summed from 0 on and then added in turn; 0: k is one */
   cublasComputeType_t compute;
   float alpha, beta;
   const float *device_alpha, *device_beta; /* read when it runs, if not NULL */
