@@ -8,7 +8,7 @@
 #include "experts.cuh"
 #include "mma.cuh"
 
-enum { THREADS = SLICES * WARP, MANY_TILES = 4, ROW = MMA_OUTPUTS + 4 };
+enum { THREADS = SLICES * WARP, MANY_TILES = 4 };
 
 /* The groups of a step: the n pairs sorted[first …] go to `expert`. */
 typedef struct {
@@ -97,30 +97,6 @@ multiply_slice (float sum[MATRICES][TILES][4], const Matrix *const m[MATRICES], 
         multiply_chunk (sum[k][j], a[k], b[k], v);
     }
   }
-}
-
-typedef float Sums[SLICES][MMA_ROWS][ROW];
-
-/* The fragment of one tile of rows to shared memory. */
-static __device__ __forceinline__ void
-keep_slice (Sums sums, const float sum[4])
-{
-  const int lane = threadIdx.x % WARP, slice = threadIdx.x / WARP, group = lane / 4, quarter = lane % 4;
-
-#pragma unroll
-  for (int n = 0; n < 4; n++)
-    sums[slice][quarter * 2 + n % 2][group + n / 2 * 8] = sum[n];
-}
-
-static __device__ __forceinline__ float
-add_slices (const Sums sums, int row, int o)
-{
-  float total = 0;
-
-#pragma unroll
-  for (int s = 0; s < SLICES; s++)
-    total += sums[s][row][o];
-  return total;
 }
 
 /* Two blocks on a multiprocessor: left to itself, ptxas aims at more of them and spills. */

@@ -1,7 +1,7 @@
 /* dsvl2: linear and linear_heads on CUDA
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Where inputs may be rounded to bf16, linear_mma.cu multiplies. Here a warp has an output: it reads its row
+ * Where inputs may be rounded to bf16, linear_mma.cu and linear_q_mma.cu multiply. Here a warp has an output: it reads its row
  * of weights once for up to eight rows of x. The order of a sum depends on I alone, so a row comes out the
  * same whatever it shares a launch with. */
 #include "linear.cuh"
@@ -84,7 +84,7 @@ run (Ops *k, Product p, const Weight *w, int H)
   p.O = w->O / H;
   aligned = product_aligned (p, w);
   if (weight_quantised (w)) {
-    linear_quantised (cuda (k), p, w);
+    (cuda (k)->bf16 ? linear_quantised_mma : linear_quantised) (cuda (k), p, w);
     return;
   }
   if (linear_mma (cuda (k), p, w, H))

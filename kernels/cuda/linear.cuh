@@ -45,7 +45,9 @@ product_aligned (const Product &p, const Weight *w)
  * that: the device cannot, rounding was not allowed, the weights are not bf16. */
 bool linear_mma (Cuda *c, const Product &p, const Weight *w, int H);
 
-/* linear_q.cu: the product with a quantised matrix, in float32. */
+/* linear_q.cu: the product with a quantised matrix, in float32; linear_q_mma.cu: with inputs rounded to bf16, on
+ * the tensor cores. */
 void linear_quantised (Cuda *c, const Product &p, const Weight *w);
+void linear_quantised_mma (Cuda *c, const Product &p, const Weight *w);
 
 #endif

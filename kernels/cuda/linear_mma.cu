@@ -5,10 +5,7 @@
  * for each slice of I, so that even a narrow matrix is read by the whole device, once, straight into
  * registers. Many rows: x is rounded first, then blocks of 64 outputs and 64 rows go along I with four
  * stages of shared memory on their way. */
-#include "linear.cuh"
-#include "mma.cuh"
-
-enum { FEW_ROWS = 2 * MMA_ROWS, FEW_THREADS = SLICES * WARP };
+#include "linear_mma.cuh"
 
 /* --- few rows ------------------------------------------------------------------------------------ */
 
@@ -63,7 +60,7 @@ template <int TILES, bool ALIGNED> KERNEL (FEW_THREADS) multiply_few (Product p,
 
 /* --- many rows ----------------------------------------------------------------------------------- */
 
-enum { TILE = 64, STAGES = 4, MANY_THREADS = 128, ROUND_THREADS = 128, WARP_TILE = 32 };
+enum { STAGES = 4, WARP_TILE = 32 };
 
 /* A chunk of a block's weights and rows. */
 typedef struct {
@@ -134,16 +131,14 @@ end_slice (float total[2][4][4], float sum[2][4][4])
       }
 }
 
-/* The way over shared memory lets a warp write outputs side by side. */
 static __device__ __forceinline__ void
 store_tile (const Product &p, Stage *stages, const float total[2][4][4])
 {
-  float (*sums)[TILE + 4] = reinterpret_cast<float (*)[TILE + 4]> (stages); /* [rows, outputs] */
+  float (*sums)[TILE + 4] = reinterpret_cast<float (*)[TILE + 4]> (stages);
   const int warp = threadIdx.x / WARP, group = threadIdx.x % WARP / 4, quarter = threadIdx.x % 4;
   const int o = warp % 2 * WARP_TILE + group, t = warp / 2 * WARP_TILE + quarter * 2;
-  const int first_o = blockIdx.x * TILE, first_t = blockIdx.y * TILE;
 
-  static_assert (sizeof (float[TILE][TILE + 4]) <= STAGES * sizeof (Stage), "a tile fits the stages");
+  static_assert (sizeof (TileSums) <= STAGES * sizeof (Stage), "a tile fits the stages");
 #pragma unroll
   for (int m = 0; m < 2; m++)
 #pragma unroll
@@ -152,14 +147,7 @@ store_tile (const Product &p, Stage *stages, const float total[2][4][4])
       for (int n = 0; n < 4; n++)
         sums[t + 8 * j + n % 2][o + 16 * m + n / 2 * 8] = total[m][j][n];
   __syncthreads ();
-#pragma unroll 1
-  for (int n = threadIdx.x; n < TILE * TILE; n += MANY_THREADS) {
-    const int row = first_t + n / TILE, output = first_o + n % TILE;
-    float *y = p.y + (size_t) row * p.y_row + (size_t) blockIdx.z * p.y_head + output;
-
-    if (row < p.T && output < p.O)
-      *y = finish (sums[n / TILE][n % TILE], p.bias ? p.bias + output : nullptr, y, p.epilogue);
-  }
+  write_tile (p, sums);
 }
 
 template <bool ALIGNED>

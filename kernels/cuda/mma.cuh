@@ -87,4 +87,31 @@ load_weights (const __nv_bfloat16 *row, int i, int I)
       two_weights (row, i + 6, I));
 }
 
+/* --- slices ---------------------------------------------------------------------------------------- */
+
+/* One tile's sums of each slice, in shared memory; lanes of a group write to different banks. */
+typedef float Sums[SLICES][MMA_ROWS][MMA_OUTPUTS + 4];
+
+/* The fragment of this warp, which has the slice of its number, to shared memory. */
+static __device__ __forceinline__ void
+keep_slice (Sums sums, const float sum[4])
+{
+  const int lane = threadIdx.x % WARP, slice = threadIdx.x / WARP, group = lane / 4, quarter = lane % 4;
+
+#pragma unroll
+  for (int n = 0; n < 4; n++)
+    sums[slice][quarter * 2 + n % 2][group + n / 2 * 8] = sum[n];
+}
+
+static __device__ __forceinline__ float
+add_slices (const Sums sums, int row, int o)
+{
+  float total = 0;
+
+#pragma unroll
+  for (int s = 0; s < SLICES; s++)
+    total += sums[s][row][o];
+  return total;
+}
+
 #endif

@@ -29,6 +29,7 @@ OPS = {
     'linear': ['linear_heads', 'linear'],
     'linear_mma': ['linear_heads --bf16', 'linear --bf16'],
     'linear_q': ['linear_quantised'],
+    'linear_q_mma': ['linear_quantised --bf16'],
     'logits': ['argmax'],
     'norm': ['rms_norm', 'layer_norm'],
     'patches': ['patchify', 'unfold'],

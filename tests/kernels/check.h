@@ -39,6 +39,9 @@ Ops *run_ops (const Run *r);
 /* Does it multiply what it has rounded to bf16? */
 bool run_in_bf16 (const Run *r);
 
+/* Does it round x for a product with weights of this type? The CPU's quantised products do not. */
+bool run_rounds (const Run *r, WeightType type);
+
 /* Names the case. `rtol` bounds the difference to plain C in parts of the row's largest value; 0 asks
  * for the same bits. */
 void run_case (Run *r, double rtol, const char *format, ...) __attribute__ ((format (printf, 3, 4)));

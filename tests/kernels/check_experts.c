@@ -98,8 +98,8 @@ run_experts_case (Run *r, const ExpertsCase *c)
 
   make_layer (r, &l, c);
   choose_experts (r, &ids, T, K, c->E);
-  run_case (r, run_in_bf16 (r) && c->type == WEIGHT_BF16 ? 1e-2 : 3e-6, "T=%d K=%d E=%d D=%d F=%d %s",
-      T, K, c->E, D, c->F, type_names[c->type]);
+  run_case (r, run_rounds (r, c->type) ? 1e-2 : 3e-6, "T=%d K=%d E=%d D=%d F=%d %s", T, K, c->E, D,
+      c->F, type_names[c->type]);
   while (run_again (r))
     for (int t = 0, n; (n = run_rows (r, t, T)) > 0; t += n)
       k->moe_experts (k, y + (size_t) t * D, x + (size_t) t * D, ids + t * K, weights + t * K,

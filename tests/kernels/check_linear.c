@@ -85,7 +85,18 @@ static const LinearCase quantised_cases[] = {
   {  5,   70,   45, WEIGHT_INT8, false, EPI_GELU_TANH, 1e-6, TINY },
   { 17,   70,   45, WEIGHT_INT4, true,  EPI_GELU_ERF,  1e-6, TINY },
   { 21,   70,   45, WEIGHT_INT8, true,  EPI_GELU_ERF,  2e-6, SOME_NAN },
-  {  8, 1280,  100, WEIGHT_INT4, true,  EPI_GELU_ERF,  2e-6, BF16 },
+  {  5,   70,   45, WEIGHT_INT4, true,  EPI_GELU_ERF,  2e-6, SOME_NAN },
+  {  8, 1280,  100, WEIGHT_INT4, true,  EPI_GELU_ERF,  2e-6, BF16 }, /* one tile of rows on CUDA, five groups a slice */
+  {  8, 1280,  100, WEIGHT_INT8, false, EPI_ADD,       2e-6, BF16 },
+  { 11,  264,   31, WEIGHT_INT8, true,  EPI_ADD,       2e-6, BF16 }, /* two; a slice that is short, empty ones */
+  { 11,  264,   31, WEIGHT_INT4, false, 0,             2e-6, BF16 },
+  {  3,  588,   72, WEIGHT_INT4, true,  0,             2e-6, BF16 }, /* rows at odd addresses, half of a last group */
+  { 17,   32,   64, WEIGHT_INT8, false, EPI_GELU_TANH, 2e-6, BF16 }, /* rows rounded first; half a stage */
+  { 17,   40,   64, WEIGHT_INT4, false, EPI_GELU_TANH, 2e-6, BF16 }, /* a stage that ends with zeros */
+  { 70, 1000,  130, WEIGHT_INT4, true,  EPI_ADD | EPI_GELU_TANH, 3e-6, BF16 }, /* tiles that are not full */
+  { 70, 1000,  130, WEIGHT_INT8, true,  EPI_ADD | EPI_GELU_TANH, 3e-6, BF16 },
+  { 65, 1099,   72, WEIGHT_INT8, true,  0,             2e-6, BF16 }, /* unaligned, slices of odd numbers of groups */
+  { 65, 1099,   72, WEIGHT_INT4, true,  0,             2e-6, BF16 },
 };
 /* clang-format on */
 
@@ -93,7 +104,7 @@ static const LinearCase quantised_cases[] = {
 static double
 tolerance (const Run *r, WeightType type, Spread x, double rtol)
 {
-  return run_in_bf16 (r) && type == WEIGHT_BF16 && x != BF16 && rtol > 0 ? 6e-3 : rtol;
+  return run_rounds (r, type) && x != BF16 && rtol > 0 ? 6e-3 : rtol;
 }
 
 static void

@@ -234,6 +234,14 @@ run_in_bf16 (const Run *r)
   return r->bf16;
 }
 
+bool
+run_rounds (const Run *r, WeightType type)
+{
+  const bool quantised = type == WEIGHT_INT8 || type == WEIGHT_INT4;
+
+  return r->bf16 && (type == WEIGHT_BF16 || (quantised && strcmp (r->k->name, "cuda") == 0));
+}
+
 void
 run_case (Run *r, double rtol, const char *format, ...)
 {
