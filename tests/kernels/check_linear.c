@@ -64,7 +64,7 @@ static const LinearCase quantised_cases[] = {
   {  1, 6848, 1280, WEIGHT_INT4, false, EPI_ADD,       4e-6 },
   {  1,    1,    1, WEIGHT_INT8, true,  0,             1e-6 },
   {  1,    1,    1, WEIGHT_INT4, true,  0,             1e-6 },
-  {  2,   15,    3, WEIGHT_INT8, true,  EPI_GELU_ERF,  2e-6 }, /* a group that is not full */
+  {  2,   15,    3, WEIGHT_INT8, true,  EPI_GELU_ERF,  2e-6, BF16 }, /* a group that is not full */
   {  2,   17,    3, WEIGHT_INT4, true,  EPI_GELU_TANH, 2e-6 }, /* … nor is its second half */
   {  3,   32,   17, WEIGHT_INT4, false, EPI_ADD,       1e-6 }, /* one group */
   {  4,   33,   31, WEIGHT_INT8, true,  0,             1e-6 },
