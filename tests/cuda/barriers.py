@@ -3,6 +3,7 @@
 SPDX-License-Identifier: LGPL-2.1-or-later
 
 usage: barriers.py RUN CHECK_KERNELS FOLDER [SOURCE…]     TAP on stdout; FOLDER has the kernels' PTX, SOURCE.ptx
+(and SOURCE.ARCH.ptx, of no concern here)
 
 Each __syncthreads and __syncwarp of each kernel, as the PTX's line numbers tell them, is taken away in turn
 (STANDIN_DROP_BARRIER); then the ops of the sources that have it run until the stand-in stops one with a fault.
@@ -60,9 +61,9 @@ def fault(run, check_kernels, ops, barrier):
 
 
 def main():
-    run, check_kernels, folder, *sources = sys.argv[1:]
+    run, check_kernels, folder, *chosen = sys.argv[1:]
     failed, where = 0, {}   # barrier: the sources that it is in, more than one where a header has it
-    for source in sources or OPS:
+    for source in chosen or OPS:
         for barrier in barriers(os.path.join(folder, source + '.ptx')):
             where.setdefault(barrier, []).append(source)
     for n, (barrier, users) in enumerate(sorted(where.items()), 1):
@@ -72,7 +73,8 @@ def main():
         failed += not caught
         print(f'{"ok" if caught else "not ok"} {n} - without {barrier[0]}:{barrier[1]} ({", ".join(users)}): '
               f'{caught or "nobody notices: it is needless, or no case needs it"}', flush=True)
-    unknown = sorted(f[:-4] for f in os.listdir(folder) if f.endswith('.ptx') and f[:-4] not in [*OPS, 'bugs', 'example'])
+    sources = [f[:-4] for f in os.listdir(folder) if f.count('.') == 1 and f.endswith('.ptx')]
+    unknown = sorted(source for source in sources if source not in [*OPS, 'bugs', 'example'])
     print(f'{"not ok" if unknown else "ok"} {len(where) + 1} - every source with kernels is in this table {" ".join(unknown)}')
     print(f'1..{len(where) + 1}')
     return failed > 0 or not where or bool(unknown)
