@@ -60,23 +60,23 @@ down_element (Moe m, bool aligned)
   }
 }
 
-/* The device's table of all matrices: gate [E], up [E], down [E]; whether all of them are aligned, bf16. */
+/* The device's table of all matrices: gate [E], up [E], down [E]; whether all of them are aligned, of one type. */
 static const Matrix *
-matrices (Cuda *c, const Experts *experts, bool *aligned, bool *bf16)
+matrices (Cuda *c, const Experts *experts, bool *aligned, bool *alike)
 {
   const Weight *kinds[] = { experts->gate, experts->up, experts->down };
   std::vector<Matrix> host (3 *
                             experts->E); /* no padding: a pointer and an int are compared as bytes */
 
   memset (host.data (), 0, host.size () * sizeof (Matrix));
-  *aligned = *bf16 = true;
+  *aligned = *alike = true;
   for (int i = 0; i < 3 * experts->E; i++) {
     const Weight *w = &kinds[i / experts->E][i % experts->E];
 
     host[i].data = w->data;
     host[i].type = w->type;
     *aligned = *aligned && aligned_16 (w->data);
-    *bf16 = *bf16 && w->type == WEIGHT_BF16;
+    *alike = *alike && w->type == experts->gate[0].type;
   }
   return static_cast<const Matrix *> (table_on_device (c, host.data (),
       host.size () * sizeof (Matrix)));
@@ -87,8 +87,10 @@ moe_experts (Ops *k, float *y, const float *x, const int32_t *ids, const float *
     const Experts *experts, int T, int K, void *scratch)
 {
   Cuda *c = cuda (k);
-  bool aligned, bf16;
-  const Matrix *table = matrices (c, experts, &aligned, &bf16);
+  const WeightType type = experts->gate[0].type;
+  const bool quantised = weight_quantised (&experts->gate[0]);
+  bool aligned, alike;
+  const Matrix *table = matrices (c, experts, &aligned, &alike);
   Moe m = {};
 
   if (!table) {
@@ -107,13 +109,13 @@ moe_experts (Ops *k, float *y, const float *x, const int32_t *ids, const float *
   m.gate = table;
   m.up = table + m.E;
   m.down = table + 2 * m.E;
-  if (weight_quantised (&experts->gate[0])) {
-    moe_quantised (c, m, T, experts->gate[0].type);
+  if (c->bf16 && alike && (quantised || type == WEIGHT_BF16)) {
+    moe_mma (c, m, T, type, m.hidden + (size_t) T * K * m.F,
+        aligned && m.D % 8 == 0 && m.F % 8 == 0 && aligned_16 (x) && aligned_16 (scratch));
     return;
   }
-  if (c->bf16 && bf16) {
-    moe_mma (c, m, T, m.hidden + (size_t) T * K * m.F,
-        aligned && m.D % 8 == 0 && m.F % 8 == 0 && aligned_16 (x) && aligned_16 (scratch));
+  if (quantised) {
+    moe_quantised (c, m, T, type);
     return;
   }
   launch (c, "run moe_experts", hidden_element, dim3 (T * K, ceil_div (m.F, WARPS)), THREADS, 0, m,

@@ -20,9 +20,10 @@ typedef struct {
   const Matrix *gate, *up, *down; /* [E] */
 } Moe;
 
-/* experts_mma.cu: m with inputs rounded to bf16, on the tensor cores. All weights are bf16; `aligned`: their
- * rows, x's and hidden's start at 16 bytes. `rest` is what follows hidden in the scratch memory. */
-void moe_mma (Cuda *c, const Moe &m, int T, float *rest, bool aligned);
+/* experts_mma.cu: m with inputs rounded to bf16, on the tensor cores. All weights are of `type`, bf16 or quantised;
+ * `aligned`: rows of bf16 weights, x's and hidden's start at 16 bytes. `rest` is what follows hidden in the scratch
+ * memory. */
+void moe_mma (Cuda *c, const Moe &m, int T, WeightType type, float *rest, bool aligned);
 
 /* experts_q.cu: m with quantised weights, in float32. */
 void moe_quantised (Cuda *c, const Moe &m, int T, WeightType type);

@@ -11,51 +11,16 @@
 
 template <int TILES, bool ALIGNED> KERNEL (FEW_THREADS) multiply_few (Product p, const __nv_bfloat16 *w)
 {
-  enum { ROW = MMA_OUTPUTS + 4 }; /* lanes of a group write to different banks */
-  __shared__ float sums[SLICES][TILES * MMA_ROWS][ROW];
-  const int lane = threadIdx.x % WARP, slice = threadIdx.x / WARP, group = lane / 4, quarter = lane % 4;
-  const int first_o = blockIdx.x * MMA_OUTPUTS, first_t = blockIdx.y * TILES * MMA_ROWS,
-            head = blockIdx.z;
-  const int from = slice * slice_inputs (p.I), to = min (from + slice_inputs (p.I), p.I);
-  const __nv_bfloat16 *low = w + ((size_t) head * p.O + min (first_o + group, p.O - 1)) * p.I;
-  const __nv_bfloat16 *high = w + ((size_t) head * p.O + min (first_o + group + 8, p.O - 1)) * p.I;
-  const float *x = p.x + (size_t) head * p.x_head;
-  float sum[TILES][4] = {};
+  __shared__ Sums sums[TILES];
+  const int group = threadIdx.x % WARP / 4, head = blockIdx.z;
+  const int first_o = blockIdx.x * MMA_OUTPUTS, first_t = blockIdx.y * TILES * MMA_ROWS;
+  const __nv_bfloat16 *const matrix[1] = { w + (size_t) head * p.O * p.I };
+  const float *row[TILES];
+  float sum[1][TILES][4] = {};
 
-#pragma unroll(ALIGNED ? 4 : 1)
-  for (int chunk = from; chunk < to; chunk += CHUNK) {
-    const int i = chunk + UNIT * quarter;
-    const uint4 a = load_weights<ALIGNED> (low, i, p.I), b = load_weights<ALIGNED> (high, i, p.I);
-
-#pragma unroll
-    for (int j = 0; j < TILES; j++) {
-      const int t = first_t + j * MMA_ROWS + group;
-      uint4 v = make_uint4 (0, 0, 0, 0);
-
-      if (t < p.T)
-        v = load_rounded<ALIGNED> (x + (size_t) t * p.x_row, i, p.I);
-      multiply_chunk (sum[j], a, b, v);
-    }
-  }
-#pragma unroll
-  for (int j = 0; j < TILES; j++)
-#pragma unroll
-    for (int n = 0; n < 4; n++)
-      sums[slice][j * MMA_ROWS + quarter * 2 + n % 2][group + n / 2 * 8] = sum[j][n];
-  __syncthreads ();
-#pragma unroll 1
-  for (int n = threadIdx.x; n < TILES * MMA_ROWS * MMA_OUTPUTS; n += FEW_THREADS) {
-    const int t = first_t + n / MMA_OUTPUTS, o = first_o + n % MMA_OUTPUTS;
-    float total = 0;
-
-    if (t >= p.T || o >= p.O)
-      continue;
-#pragma unroll
-    for (int s = 0; s < SLICES; s++)
-      total += sums[s][n / MMA_OUTPUTS][n % MMA_OUTPUTS];
-    float *y = p.y + (size_t) t * p.y_row + (size_t) head * p.y_head + o;
-    *y = finish (total, p.bias ? p.bias + o : nullptr, y, p.epilogue);
-  }
+  few_rows (row, p, first_t + group, head);
+  multiply_slice<TILES, 1, ALIGNED> (sum, matrix, first_o, p.O, p.I, row);
+  write_few (p, sums, sum[0], first_o, first_t, head);
 }
 
 /* --- many rows ----------------------------------------------------------------------------------- */

@@ -20,26 +20,9 @@ __launch_bounds__ (FEW_THREADS, 2) multiply_few (Product p, const uint8_t *w, Qu
   const float *row[TILES];
   float sum[1][TILES][4] = {};
 
-#pragma unroll
-  for (int j = 0; j < TILES; j++) {
-    const int t = first_t + j * MMA_ROWS + group;
-
-    row[j] = t < p.T ? p.x + (size_t) t * p.x_row : nullptr;
-  }
+  few_rows (row, p, first_t + group, 0);
   multiply_slice_quantised<TYPE, TILES, 1, ALIGNED> (sum, matrix, shape, first_o, p.O, p.I, row);
-#pragma unroll
-  for (int j = 0; j < TILES; j++)
-    keep_slice (sums[j], sum[0][j]);
-  __syncthreads ();
-#pragma unroll 1
-  for (int n = threadIdx.x; n < TILES * MMA_ROWS * MMA_OUTPUTS; n += FEW_THREADS) {
-    const int r = n / MMA_OUTPUTS, t = first_t + r, o = first_o + n % MMA_OUTPUTS;
-    float *y = p.y + (size_t) t * p.y_row + o;
-
-    if (t < p.T && o < p.O)
-      *y = finish (add_slices (sums[r / MMA_ROWS], r % MMA_ROWS, n % MMA_OUTPUTS),
-          p.bias ? p.bias + o : nullptr, y, p.epilogue);
-  }
+  write_few (p, sums, sum[0], first_o, first_t, 0);
 }
 
 /* --- many rows ----------------------------------------------------------------------------------- */

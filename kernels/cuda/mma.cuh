@@ -89,6 +89,41 @@ load_weights (const __nv_bfloat16 *row, int i, int I)
 
 /* --- slices ---------------------------------------------------------------------------------------- */
 
+/* sum += a warp's slice of MATRICES products of 16 outputs, from `first_o` on, with up to TILES · 8 rows: lane l
+ * has of tile j row[j], row l / 4 of the tile, or null. */
+template <int TILES, int MATRICES, bool ALIGNED>
+static __device__ __forceinline__ void
+multiply_slice (float (&sum)[MATRICES][TILES][4], const __nv_bfloat16 *const (&w)[MATRICES], int first_o,
+    int O, int I, const float *const (&row)[TILES])
+{
+  const int slice = threadIdx.x / WARP, group = threadIdx.x % WARP / 4, quarter = threadIdx.x % 4;
+  const int from = slice * slice_inputs (I), to = min (from + slice_inputs (I), I);
+  const size_t low = (size_t) min (first_o + group, O - 1) * I;
+  const size_t high = (size_t) min (first_o + group + 8, O - 1) * I;
+
+#pragma unroll(ALIGNED &&TILES *MATRICES <= 2 ? 4 : 1)
+  for (int chunk = from; chunk < to; chunk += CHUNK) {
+    const int i = chunk + UNIT * quarter;
+    uint4 a[MATRICES], b[MATRICES];
+
+#pragma unroll
+    for (int k = 0; k < MATRICES; k++) {
+      a[k] = load_weights<ALIGNED> (w[k] + low, i, I);
+      b[k] = load_weights<ALIGNED> (w[k] + high, i, I);
+    }
+#pragma unroll
+    for (int j = 0; j < TILES; j++) {
+      uint4 v = make_uint4 (0, 0, 0, 0);
+
+      if (row[j])
+        v = load_rounded<ALIGNED> (row[j], i, I);
+#pragma unroll
+      for (int k = 0; k < MATRICES; k++)
+        multiply_chunk (sum[k][j], a[k], b[k], v);
+    }
+  }
+}
+
 /* One tile's sums of each slice, in shared memory; lanes of a group write to different banks. */
 typedef float Sums[SLICES][MMA_ROWS][MMA_OUTPUTS + 4];
 

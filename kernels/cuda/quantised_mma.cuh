@@ -201,36 +201,38 @@ fragment_of (const Span<TYPE> &span, int g)
   return fragment (word);
 }
 
-/* sum += a warp's slice of MATRICES products of 16 outputs, from `first_o` on, with up to TILES · 8 rows: lane l
- * has of tile j row[j], row l / 4 of the tile, or null. While a span is multiplied the next one is on its way. */
+/* As multiply_slice. The next span is on its way while one is multiplied, or, where sums take many registers, after. */
 template <WeightType TYPE, int TILES, int MATRICES, bool ALIGNED>
 static __device__ __forceinline__ void
 multiply_slice_quantised (float (&sum)[MATRICES][TILES][4], const uint8_t *const (&w)[MATRICES],
     QuantisedRow shape, int first_o, int O, int I, const float *const (&row)[TILES])
 {
-  enum { GROUPS = Codes<TYPE>::groups };
+  enum { GROUPS = Codes<TYPE>::groups, AHEAD = TILES * MATRICES <= 2 };
   const int slice = threadIdx.x / WARP, group = threadIdx.x % WARP / 4, quarter = threadIdx.x % 4;
   const int from = slice * slice_inputs (I), to = min (from + slice_inputs (I), I);
   const size_t low = (size_t) min (first_o + group, O - 1) * shape.row_bytes;
   const size_t high = (size_t) min (first_o + group + 8, O - 1) * shape.row_bytes;
   Span<TYPE> a[MATRICES], b[MATRICES], next_a[MATRICES], next_b[MATRICES];
-
+  const auto load_next = [&] (int chunk) {
 #pragma unroll
-  for (int k = 0; k < MATRICES; k++) {
-    load_span (&next_a[k], w[k] + low, shape, from, to);
-    load_span (&next_b[k], w[k] + high, shape, from, to);
-  }
+    for (int k = 0; k < MATRICES; k++) {
+      load_span (&next_a[k], w[k] + low, shape, chunk, to);
+      load_span (&next_b[k], w[k] + high, shape, chunk, to);
+    }
+  };
+
+  load_next (from);
 #pragma unroll 1
   for (int chunk = from; chunk < to; chunk += GROUPS * CHUNK) {
 #pragma unroll
     for (int k = 0; k < MATRICES; k++) {
       a[k] = next_a[k];
       b[k] = next_b[k];
-      load_span (&next_a[k], w[k] + low, shape, chunk + GROUPS * CHUNK, to);
-      load_span (&next_b[k], w[k] + high, shape, chunk + GROUPS * CHUNK, to);
       spread (&a[k]);
       spread (&b[k]);
     }
+    if (AHEAD)
+      load_next (chunk + GROUPS * CHUNK);
 #pragma unroll
     for (int g = 0; g < GROUPS; g++) {
       const int i = chunk + g * CHUNK;
@@ -249,6 +251,8 @@ multiply_slice_quantised (float (&sum)[MATRICES][TILES][4], const uint8_t *const
               b[k].scale[g]);
       }
     }
+    if (!AHEAD)
+      load_next (chunk + GROUPS * CHUNK);
   }
 }
 

@@ -2,9 +2,9 @@
 """dsvl2: the CUDA stand-in: is the PTX for one architecture that for another one?
 SPDX-License-Identifier: LGPL-2.1-or-later
 
-usage: same_ptx.py FILE… FILE…     TAP on stdout; first all of one architecture, then in the same order all of the other
+usage: same_ptx.py FILE OTHER [FILE OTHER]…     TAP on stdout
 
-What is the same but for .target need run for one of them only.
+Kernels whose PTX is the same but for .target need run for one of the two alone.
 """
 import os
 import re
@@ -17,14 +17,13 @@ def instructions(path):
 
 
 def main():
-    files = sys.argv[1:]
-    pairs = list(zip(files[:len(files) // 2], files[len(files) // 2:]))
-    failed = len(files) % 2 or not pairs
-    for n, (one, other) in enumerate(pairs, 1):
-        texts = instructions(one), instructions(other)
-        same = texts[0] == texts[1] and '.entry' in texts[0]
+    pairs = list(zip(sys.argv[1::2], sys.argv[2::2]))
+    failed = not pairs or len(sys.argv) % 2 == 0
+    for n, pair in enumerate(pairs, 1):
+        one, other = map(instructions, pair)
+        same = one == other and '.entry' in one
         failed = failed or not same
-        print(f'{"ok" if same else "not ok"} {n} - {os.path.basename(one)} and {os.path.basename(other)}: {texts[0].count(".entry")} kernels')
+        print(f'{"ok" if same else "not ok"} {n} - {" and ".join(map(os.path.basename, pair))}: {one.count(".entry")} kernels')
     print(f'1..{len(pairs)}')
     return failed
 

@@ -26,8 +26,8 @@ CLAIMS = [
     ('experts', '*', [WIDE]),
     ('experts_mma', 'add_pairs', []),
     ('experts_mma', 'sort_pairs', []),
-    ('experts_mma', '*<*, true>', [MATRIX, WIDE]),
-    ('experts_mma', '*<*, false>', [MATRIX]),
+    ('experts_mma', '*<(WeightType)2, *, false>', [MATRIX]),    # bf16 at any address
+    ('experts_mma', '*<*>', [MATRIX, WIDE]),
     ('experts_q', '*', [WIDE]),
     ('frames', '*', []),                            # samples of a byte, from rows at any address
     ('linear', 'multiply_rows<*>', [WIDE]),

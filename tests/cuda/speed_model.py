@@ -2,13 +2,15 @@
 """dsvl2: how fast the CUDA back end would be at best, from what its kernels do on the stand-in and from datasheets
 SPDX-License-Identifier: LGPL-2.1-or-later
 
-usage: speed_model.py RUN DSVL2_CHAT MODEL IMAGE     Markdown on stdout; RUN sets up the stand-in
+usage: speed_model.py RUN DSVL2_CHAT MODEL IMAGE [--bf16] [--weights int8|int4]     Markdown on stdout; RUN sets up
+the stand-in
 
 Runs of the small MODEL that differ in one thing give what a decoded token, a token of a prompt and a picture cost:
 launches, bytes of memory (each counted once a launch: a cache that never misses twice), operations of CUDA cores and
 of tensor cores. The published sizes cost what their shapes ask for, times what MODEL's runs took above theirs.
 A step takes the longer of moving its bytes and computing its operations at datasheet speed, and its launches.
 """
+import argparse
 import json
 import os
 import subprocess
@@ -19,6 +21,8 @@ LAUNCH = 2.5e-6   # seconds between the starts of two kernels of a stream, where
 IN_GRAPH = 1e-6   # the same of two kernels of a graph
 GRAPH = 8e-6      # seconds from the launch of a graph to its first kernel
 ANSWER = 64       # tokens
+# Bytes of a number of the decoder's matrices and of lm_head
+BYTES = {'as-stored': (2, 2), 'int8': (8.5 / 8, 8.5 / 8), 'int4': (4.5 / 8, 8.5 / 8)}
 
 # bytes/s, bf16 tensor and float32 operations/s (dense), bytes of memory
 DEVICES = {
@@ -48,19 +52,35 @@ def attention_weights(m):
     return m['D'] * m['heads'] * (nope + rope) + m['D'] * (rank + rope) + rank * m['heads'] * (nope + value) + m['heads'] * value * m['D']
 
 
-def layer_weights(m):
-    """Weights of all layers that one token uses."""
-    moe = m['D'] * (3 * (m['K'] + m['shared']) * m['F'] + m['E'])
+def kept_weights(m):
+    """Of a layer with experts those that stay as stored: the router's, kv_b_proj's."""
+    rank, _, nope, value = m['latent'] or (0, 0, 0, 0)
+    return m['D'] * m['E'], rank * m['heads'] * (nope + value)
+
+
+def layer_weights(m, experts=None):
+    """Weights of all layers that one token uses, or with all experts many."""
+    moe = m['D'] * (3 * ((experts or m['K']) + m['shared']) * m['F'] + m['E'])
     return m['layers'] * attention_weights(m) + 3 * m['D'] * m['dense'] + (m['layers'] - 1) * moe
 
 
-def decode_bytes(m):
-    return 2 * (layer_weights(m) + m['V'] * m['D'])
+def layer_bytes(m, weights, experts=None):
+    router, kv_b = kept_weights(m)
+    kept = (m['layers'] - 1) * router + m['layers'] * kv_b
+    return 2 * kept + BYTES[weights][0] * (layer_weights(m, experts) - kept)
 
 
-def all_bytes(m):
-    return 2 * (m['layers'] * attention_weights(m) + 3 * m['D'] * m['dense'] +
-                (m['layers'] - 1) * m['D'] * (3 * (m['E'] + m['shared']) * m['F'] + m['E']))
+def decode_bytes(m, weights):
+    return layer_bytes(m, weights) + BYTES[weights][1] * m['V'] * m['D']
+
+
+def all_bytes(m, weights):
+    return layer_bytes(m, weights, m['E'])
+
+
+def file_bytes(m, weights):
+    """What is in memory: `file` less what becomes smaller."""
+    return m['file'] - all_bytes(m, 'as-stored') + all_bytes(m, weights) - (2 - BYTES[weights][1]) * m['V'] * m['D']
 
 
 def tile_weights(v):
@@ -147,13 +167,20 @@ def share(cost):
 
 
 def main():
-    run, chat, model, image = sys.argv[1:]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    for name in ('run', 'chat', 'model', 'image'):
+        parser.add_argument(name)
+    parser.add_argument('--bf16', action='store_true')
+    parser.add_argument('--weights', choices=BYTES, default='as-stored')
+    o = parser.parse_args()
+    model, weights = o.model, o.weights
     text, vision = shapes_of(model)
-    decode, prompt, picture = measure([run, chat, '--device', 'cuda', '--model', model], image)
-    over = decode['bytes'] - decode_bytes(text)
+    decode, prompt, picture = measure([o.run, o.chat, '--device', 'cuda', '--model', model, '--weights', weights, *(['--bf16'] if o.bf16 else [])],
+                                      o.image)
+    over = decode['bytes'] - decode_bytes(text, weights)
     print(f'A decoded token of {os.path.basename(os.path.dirname(model)) or model}: {decode["graphs"]:.2g} graphs of {decode["in_graphs"] / max(1, decode["graphs"]):.0f} kernels, '
           f'{decode["launches"]:.0f} launches beside them, {decode["bytes"] / 1e6:.2f} MB moved, '
-          f'{decode_bytes(text) / 1e6:.2f} MB of weights.')
+          f'{decode_bytes(text, weights) / 1e6:.2f} MB of weights.')
     print(f'A token of a prompt: {(prompt["flops"] + prompt["matrix_flops"]) / 1e6:.1f} MFLOP, {100 * share(prompt):.0f} % on tensor cores. '
           f'A picture: {picture["launches"]:.0f} launches, {100 * share(picture):.0f} % on tensor cores.\n')
     print('| model | device | decode, tokens/s | bytes ÷ least | prefill of 512, tokens/s | vision, ms a tile |'
@@ -163,24 +190,24 @@ def main():
         layers = m['layers'] / text['layers']
         starting = (decode['launches'] * LAUNCH + decode['in_graphs'] * IN_GRAPH) * layers + decode['graphs'] * GRAPH
         launches = (decode['launches'] + decode['in_graphs']) * layers
-        moved = decode_bytes(m) + max(0, over) * size
+        moved = decode_bytes(m, weights) + max(0, over) * size
         worth = (prompt['flops'] + prompt['matrix_flops']) / (2 * layer_weights(text))
         tile_worth = (picture['flops'] + picture['matrix_flops']) / tile_flops(vision)
         for device, d in DEVICES.items():
-            if m['file'] * 1.1 > d[3]:
+            if file_bytes(m, weights) * 1.1 > d[3]:
                 print(f'| {name} | {device} | does not fit | | | | | | | |')
                 continue
             token = seconds(d, moved, 2 * layer_weights(m), share(decode), starting)
 
             def prefill(n):
-                return seconds(d, all_bytes(m), n * 2 * layer_weights(m) * worth, share(prompt), launches * LAUNCH)
+                return seconds(d, all_bytes(m, weights), n * 2 * layer_weights(m) * worth, share(prompt), launches * LAUNCH)
             tile = seconds(d, 2 * tile_weights(SIGLIP), tile_flops(SIGLIP) * max(1, tile_worth), share(picture),
                            picture['launches'] * SIGLIP['layers'] / vision['layers'] * LAUNCH)
             frames = []
             for n, p in ((9, 1807), (1, 421)):
                 answer = [prefill(p), *[token] * ANSWER]
                 frames += [1 / beside([tile] * n + answer), 1 / beside([tile] * n, answer)]
-            print(f'| {name} | {device} | {1 / max(token):.0f} | {moved / decode_bytes(m):.2f} | {512 / max(prefill(512)):.0f} |'
+            print(f'| {name} | {device} | {1 / max(token):.0f} | {moved / decode_bytes(m, weights):.2f} | {512 / max(prefill(512)):.0f} |'
                   f' {1000 * max(tile):.1f} | {" | ".join(f"{f:.2f}" for f in frames)} |')
 
 

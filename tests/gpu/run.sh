@@ -79,6 +79,9 @@ for op in $ops; do
   lines=1
   part "$op beside plain C" "$kernels" --backend cuda --op "$op"
 done
+for op in linear_tiles $([ -n "$quick" ] || echo linear linear_quantised linear_heads moe_experts experts_quantised); do
+  part "$op with bf16 beside plain C" "$kernels" --backend cuda --bf16 --op "$op"
+done
 lines=6
 if [ -z "$quick" ]; then
   for folder in tests/golden/data/*/; do

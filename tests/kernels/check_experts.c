@@ -29,6 +29,8 @@ static const ExpertsCase quantised_cases[] = {
   { 40, 3, 4,   96,  70, WEIGHT_INT8 },
   { 61, 4, 4,   37,  48, WEIGHT_INT4 },
   {  9, 5, 2,   40, 997, WEIGHT_INT8 },
+  { 33, 2, 3,   96,  72, WEIGHT_INT8 }, /* aligned rows, several groups of an expert on CUDA */
+  { 33, 2, 3,   96,  72, WEIGHT_INT4 },
 };
 
 static const ExpertsCase experts_bench[] = {
