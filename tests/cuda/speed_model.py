@@ -143,7 +143,7 @@ def measure(command, image):
     if u <= t or q <= p or r <= p:
         sys.exit(f'speed_model: answers of {t} and {u} steps to prompts of {p}, {q} and {r} tokens tell nothing')
     decode, prompt = minus(more, few, u - t), minus(long, few, q - p)
-    picture = {k: seen[k] - few[k] - (prompt[k] * (r - p) if k != 'launches' else 0) for k in COUNTS}
+    picture = {k: max(0, seen[k] - few[k] - (prompt[k] * (r - p) if k != 'launches' else 0)) for k in COUNTS}
     return decode, prompt, picture
 
 
