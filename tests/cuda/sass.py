@@ -26,7 +26,7 @@ CLAIMS = [
     ('experts', '*', [WIDE]),
     ('experts_mma', 'add_pairs', []),
     ('experts_mma', 'sort_pairs', []),
-    ('experts_mma', '*<(WeightType)2, *, false>', [MATRIX]),    # bf16 at any address
+    ('experts_mma', '*<2, *, false>', [MATRIX]),             # bf16 at any address
     ('experts_mma', '*<*>', [MATRIX, WIDE]),
     ('experts_q', '*', [WIDE]),
     ('frames', '*', []),                            # samples of a byte, from rows at any address
