@@ -5,7 +5,7 @@ SPDX-License-Identifier: LGPL-2.1-or-later
 usage: pipeline.py RUN MODEL [PROPERTY=VALUE…] CLIP…     TAP on stdout; RUN sets up the stand-in and runs a command
 
 The plugin, the module and nvcc's kernels are the ones that are installed; nothing in them knows of the stand-in. On a
-machine with a GPU RUN may be `env`. Properties are those of dsvl2infer with device=cuda, the CPU's are the usual ones: with
+machine with a GPU RUN may be `env`. Properties are those of dsvl2infer with device=cuda, of which the CPU gets weights= alone: with
 bf16=true the GPU rounds what it multiplies, on tensor cores, and the texts and the boxes in them are the same for all that.
 """
 import json
@@ -64,12 +64,13 @@ def main():
     properties, clips = [a for a in rest if '=' in a], [a for a in rest if '=' not in a]
     bound = CONFIDENCE_BF16 if 'bf16=true' in properties else CONFIDENCE
     os.environ['DSVL2_MODEL'] = model
+    same_weights = [a for a in properties if a.startswith('weights=')]
     cases = [(clip, *prompt) for clip in clips for prompt in PROMPTS]
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
         os.environ['STANDIN_COUNTERS'] = counters = os.path.join(folder, 'counters.json')
         for n, (clip, prompt, tokens) in enumerate(cases, 1):
-            want = answers(folder, [], 'cpu', [], clip, prompt, tokens)
+            want = answers(folder, [], 'cpu', same_weights, clip, prompt, tokens)
             got = answers(folder, [run], 'cuda', properties, clip, prompt, tokens)
             boxes = sum(len(a['objects']) for a in want)
             texts = [a['text'] for a in got]
