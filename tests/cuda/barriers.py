@@ -2,8 +2,8 @@
 """dsvl2: without any one of its barriers, a kernel of kernels/cuda is caught by the stand-in
 SPDX-License-Identifier: LGPL-2.1-or-later
 
-usage: barriers.py RUN CHECK_KERNELS FOLDER [SOURCE…]     TAP on stdout; FOLDER has the kernels' PTX, SOURCE.ptx
-(and SOURCE.ARCH.ptx, of no concern here)
+usage: barriers.py RUN CHECK_KERNELS FOLDER SOURCE=OP[,OP]…     TAP on stdout; FOLDER has the kernels' PTX, SOURCE.ptx
+(and SOURCE.ARCH.ptx, of no concern here); an OP may have options of check_kernels behind it
 
 Each __syncthreads and __syncwarp of each kernel, as the PTX's line numbers tell them, is taken away in turn
 (STANDIN_DROP_BARRIER); then the ops of the sources that have it run until the stand-in stops one with a fault.
@@ -18,27 +18,6 @@ from ptx_parser import Instruction, parse  # noqa: E402
 
 FAULT = 98
 BARRIER = re.compile(r'(bar|barrier)\.(cta\.)?(sync|red)\b|bar\.warp')
-
-# The ops whose kernels a source has, the quickest first.
-OPS = {
-    'attention': ['attend', 'attend_tiles', 'kv_write'],
-    'attention_any': ['attend_tiles', 'attend'],
-    'experts': ['moe_experts'],
-    'experts_mma': ['moe_experts --bf16'],
-    'experts_q': ['experts_quantised'],
-    'frames': ['frame_tiles'],
-    'linear': ['linear_heads', 'linear'],
-    'linear_mma': ['linear_heads --bf16', 'linear --bf16'],
-    'linear_q': ['linear_quantised'],
-    'linear_q_mma': ['linear_quantised --bf16'],
-    'logits': ['argmax'],
-    'norm': ['rms_norm', 'layer_norm'],
-    'patches': ['patchify', 'unfold'],
-    'rope': ['rope'],
-    'rounding': ['attend_tiles --bf16 --attention cudnn'],
-    'routing': ['moe_route'],
-    'rows': ['gather_rows', 'add_rows', 'silu_mul'],
-}
 
 
 def barriers(path):
@@ -61,21 +40,22 @@ def fault(run, check_kernels, ops, barrier):
 
 
 def main():
-    run, check_kernels, folder, *chosen = sys.argv[1:]
+    run, check_kernels, folder, *sources = sys.argv[1:]
+    ops = {source: listed.split(',') for source, listed in (argument.split('=') for argument in sources)}
     failed, where = 0, {}   # barrier: the sources that it is in, more than one where a header has it
-    for source in chosen or OPS:
+    for source in ops:
         for barrier in barriers(os.path.join(folder, source + '.ptx')):
             where.setdefault(barrier, []).append(source)
     for n, (barrier, users) in enumerate(sorted(where.items()), 1):
         caught = None
         for source in users:
-            caught = caught or fault(run, check_kernels, OPS[source], barrier)
+            caught = caught or fault(run, check_kernels, ops[source], barrier)
         failed += not caught
         print(f'{"ok" if caught else "not ok"} {n} - without {barrier[0]}:{barrier[1]} ({", ".join(users)}): '
               f'{caught or "nobody notices: it is needless, or no case needs it"}', flush=True)
-    sources = [f[:-4] for f in os.listdir(folder) if f.count('.') == 1 and f.endswith('.ptx')]
-    unknown = sorted(source for source in sources if source not in [*OPS, 'bugs', 'example'])
-    print(f'{"not ok" if unknown else "ok"} {len(where) + 1} - every source with kernels is in this table {" ".join(unknown)}')
+    there = [f[:-4] for f in os.listdir(folder) if f.count('.') == 1 and f.endswith('.ptx')]
+    unknown = sorted(source for source in there if source not in [*ops, 'bugs', 'example'])
+    print(f'{"not ok" if unknown else "ok"} {len(where) + 1} - every source with kernels has its ops {" ".join(unknown)}')
     print(f'1..{len(where) + 1}')
     return failed > 0 or not where or bool(unknown)
 
