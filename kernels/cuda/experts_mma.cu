@@ -1,10 +1,10 @@
 /* dsvl2: the routed experts on the tensor cores, inputs rounded to bf16
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Pairs are sorted by expert into groups of up to 8 (few rows an expert) or 32 rows (16 with quantised weights, which
- * are half the bytes and take more registers), on the device, so nothing waits for the host. A block has 16 outputs of one group and a warp for each slice of the sum (mma.cuh): an
- * expert's weights are read once for a group. Then each row adds its experts up in slot order. A sum does
- * not depend on who shares a group. */
+ * Pairs are sorted by expert into groups of up to 8 (few rows an expert) or 32 rows (16 with quantised weights,
+ * which are half the bytes and take more registers), on the device, so nothing waits for the host. A block has 16
+ * outputs of one group and a warp for each slice of the sum (mma.cuh): an expert's weights are read once for a
+ * group. Then each row adds its experts up in slot order. A sum does not depend on who shares a group. */
 #include "experts.cuh"
 #include "quantised_mma.cuh"
 
