@@ -85,8 +85,8 @@ multiply_group_slice (float (&sum)[MATRICES][TILES][4], const void *const (&matr
   if constexpr (TYPE == WEIGHT_BF16)
     multiply_slice<TILES, MATRICES, ALIGNED> (sum, w, blockIdx.x * MMA_OUTPUTS, O, I, row);
   else
-    multiply_slice_quantised<TYPE, TILES, MATRICES, ALIGNED> (sum, w, shape, blockIdx.x * MMA_OUTPUTS, O,
-        I, row);
+    multiply_slice_quantised<TYPE, TILES, MATRICES, ALIGNED> (sum, w, shape, blockIdx.x * MMA_OUTPUTS,
+        O, I, row);
 }
 
 /* Two blocks on a multiprocessor: left to itself, ptxas aims at more of them and spills. */
@@ -180,8 +180,8 @@ run (Cuda *c, const Moe &m, int T, const Groups &g, float *out)
   launch (c, what, sort_pairs, pairs > 0, THREADS, m.E * sizeof (int), g, m.ids, pairs, m.E, most);
   launch (c, what, hidden_group<TYPE, TILES, ALIGNED>, dim3 (ceil_div (m.F, MMA_OUTPUTS), groups),
       THREADS, 0, m, g, of_x);
-  launch (c, what, down_group<TYPE, TILES, ALIGNED>, dim3 (ceil_div (m.D, MMA_OUTPUTS), groups), THREADS,
-      0, m, g, of_hidden, out);
+  launch (c, what, down_group<TYPE, TILES, ALIGNED>, dim3 (ceil_div (m.D, MMA_OUTPUTS), groups),
+      THREADS, 0, m, g, of_hidden, out);
   launch (c, what, add_pairs, dim3 (T, ceil_div (m.D, THREADS)), THREADS, 0, m, out);
 }
 

@@ -23,8 +23,8 @@ few_rows (const float *(&row)[TILES], const Product &p, int t, int head)
 /* Adds up the slices of few rows and writes them. By the whole block. */
 template <int TILES>
 static __device__ __forceinline__ void
-write_few (const Product &p, Sums (&sums)[TILES], const float (&sum)[TILES][4], int first_o, int first_t,
-    int head)
+write_few (const Product &p, Sums (&sums)[TILES], const float (&sum)[TILES][4], int first_o,
+    int first_t, int head)
 {
 #pragma unroll
   for (int j = 0; j < TILES; j++)

@@ -93,8 +93,8 @@ load_weights (const __nv_bfloat16 *row, int i, int I)
  * has of tile j row[j], row l / 4 of the tile, or null. */
 template <int TILES, int MATRICES, bool ALIGNED>
 static __device__ __forceinline__ void
-multiply_slice (float (&sum)[MATRICES][TILES][4], const __nv_bfloat16 *const (&w)[MATRICES], int first_o,
-    int O, int I, const float *const (&row)[TILES])
+multiply_slice (float (&sum)[MATRICES][TILES][4], const __nv_bfloat16 *const (&w)[MATRICES],
+    int first_o, int O, int I, const float *const (&row)[TILES])
 {
   const int slice = threadIdx.x / WARP, group = threadIdx.x % WARP / 4, quarter = threadIdx.x % 4;
   const int from = slice * slice_inputs (I), to = min (from + slice_inputs (I), I);
