@@ -1,5 +1,6 @@
 /* dsvl2: a model on a device, with its worker
  * SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "device.h"
 #include "model.h"
 #include "scheduler.h"
 
@@ -61,7 +62,10 @@ bind_weights (Dsvl2Engine *engine, const Dsvl2EngineOptions *o, const WeightChoi
   for (;; (*choice)++) {
     g_autoptr (GError) e = NULL;
 
-    if (network_bind (&engine->network, engine->model, engine->ops, *choice, o->threads, &e))
+    const bool bound =
+        network_bind (&engine->network, engine->model, engine->ops, *choice, o->threads, &e);
+
+    if (!device_failed (engine->ops, &e) && bound)
       return true;
     if (!g_error_matches (e, DSVL2_ERROR, DSVL2_ERROR_MEMORY) || *choice == last) {
       g_propagate_error (error, g_steal_pointer (&e));
@@ -123,6 +127,7 @@ dsvl2_engine_open (Dsvl2Model *model, const Dsvl2EngineOptions *options, GError 
   };
   const int context = model->config.language.max_position_embeddings;
   const WeightChoice *weights;
+  g_autoptr (GError) e = NULL;
   char message[OPS_MESSAGE];
 
   if (!check_options (&o, error))
@@ -143,9 +148,11 @@ dsvl2_engine_open (Dsvl2Model *model, const Dsvl2EngineOptions *options, GError 
       o.kv_bytes
           ? o.kv_bytes
           : default_kv_bytes (&engine->network.decoder, safetensors_bytes (model->tensors), context),
-      error);
-  if (engine->scheduler == NULL)
+      &e);
+  if (device_failed (engine->ops, &e) || engine->scheduler == NULL) {
+    g_propagate_error (error, g_steal_pointer (&e));
     return NULL;
+  }
   engine->description = g_strdup_printf ("%s/%s%s%s", engine->ops->name, engine->ops->isa,
       weights->quantised ? ", " : "", weights->quantised ? weights->name : "");
   return g_steal_pointer (&engine);

@@ -7,6 +7,7 @@
  * back end does pictures beside steps, steps go on until the batch is done.
  * Who is admitted, seen and read first is one order (turns.h); who comes last in it makes room. */
 #include "scheduler.h"
+#include "device.h"
 #include "step.h"
 
 struct _Scheduler {
@@ -256,8 +257,10 @@ see (Scheduler *s)
     s->seeing = NULL;
     request->n_tiles += p->plan.n_encoded;
   }
-  if (error)
+  if (error) {
+    device_failed (s->ops, &error);
     retire (s, request, DSVL2_FINISH_ERROR, error);
+  }
 }
 
 /* What a request got from a step. */

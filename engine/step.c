@@ -188,7 +188,7 @@ embed_pictures (Step *step, const Part *part)
   }
 }
 
-/* The next token of each request that wants one, from row i of the logits. */
+/* The next token of each request that wants one, from row i of the logits; none from a device that failed. */
 static void
 choose_tokens (Step *step, StepNextFunc next, gpointer data)
 {
@@ -204,11 +204,14 @@ choose_tokens (Step *step, StepNextFunc next, gpointer data)
 
     if (!step->part[i].wants_token)
       continue;
-    if (!sampler_is_argmax (request->sampler)) {
+    const bool sampled = !sampler_is_argmax (request->sampler);
+    if (sampled)
       k->download (k, step->host_logits, step->decoder.logits + (gsize) row * V, sizeof (float) * V);
+    if (k->failure (k) != NULL)
+      return;
+    if (sampled)
       best[row] = sampler_next (request->sampler, step->host_logits,
           (const int *) request->tokens->data, request->tokens->len, &logprob[row]);
-    }
     next (request, best[row], logprob[row], data);
     row++;
   }

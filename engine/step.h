@@ -20,7 +20,8 @@ void step_begin (Step *step);
 int step_add (Step *step, Dsvl2Request *request, int budget);
 
 /* step_run: the decoder over the rows; each request whose last token was among them gets its next one:
- * next (request, id, logprob, data). Advances n_written. */
+ * next (request, id, logprob, data). Advances n_written. Where the device failed nobody gets one: ops->failure () says
+ * so from then on. */
 typedef void (*StepNextFunc) (Dsvl2Request *request, int id, float logprob, gpointer data);
 void step_run (Step *step, StepNextFunc next, gpointer data);
 

@@ -166,7 +166,7 @@ bind_host (Binder *b, Weight *w, WeightType type, int O, int I)
     g_ptr_array_add (b->store->host, memory);
   else
     g_set_error (&b->error, DSVL2_ERROR, DSVL2_ERROR_MEMORY,
-        "%" G_GSIZE_FORMAT " MiB for weights are not free", weight_bytes (w) >> 20);
+        "%" G_GSIZE_FORMAT " KiB for weights are not free", weight_bytes (w) >> 10);
   w->data = memory;
   return memory;
 }
@@ -182,7 +182,7 @@ bind_memory (Binder *b, gsize bytes)
     g_ptr_array_add (b->store->memory, memory);
   else
     g_set_error (&b->error, DSVL2_ERROR, DSVL2_ERROR_MEMORY,
-        "%" G_GSIZE_FORMAT " MiB for weights are not free on device %s", bytes >> 20, b->ops->name);
+        "%" G_GSIZE_FORMAT " KiB for weights are not free on device %s", bytes >> 10, b->ops->name);
   return memory;
 }
 

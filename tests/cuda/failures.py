@@ -85,4 +85,5 @@ def main():
     return failed > 0 or done == 0 or not in_capture or not trace.stdout.startswith('done')
 
 
-sys.exit(main())
+if __name__ == '__main__':
+    sys.exit(main())
