@@ -22,7 +22,8 @@ static const char summary[] =
     "Asks DeepSeek-VL2 about a video's frames and writes the video with the answers drawn on it. INPUT "
     "is\n"
     "a file or URI (rtsp://…, v4l2:///dev/video0); OUTPUT ends in .webm, .mp4 or .mkv. Ctrl-C ends it\n"
-    "early with a playable file.";
+    "early with a playable file. Exit status: 0, 1 (something failed, or a frame was not answered),\n"
+    "2 (usage).";
 
 static int interrupted;
 
@@ -161,6 +162,21 @@ run (Annotate *a, GError **error)
   }
 }
 
+/* Frames that got no answer are in the video all the same: that is said at the end, so that nobody takes it for whole. */
+static gboolean
+all_answered (Annotate *a, GError **error)
+{
+  g_autoptr (GstStructure) stats = NULL;
+  guint64 failed = 0;
+
+  g_object_get (a->media->infer, "stats", &stats, NULL);
+  gst_structure_get_uint64 (stats, "failed", &failed);
+  if (failed > 0)
+    g_set_error (error, GST_STREAM_ERROR, GST_STREAM_ERROR_FAILED,
+        "%s is written, but %" G_GUINT64_FORMAT " questions were not answered", a->files[1], failed);
+  return failed == 0;
+}
+
 static gboolean
 write_picture (GstSample *sample, const char *path, GError **error)
 {
@@ -241,7 +257,7 @@ main (int argc, char **argv)
   }
   sigaction (SIGINT, &action, NULL); /* the second Ctrl-C ends the program at once */
   if (!prepare (&a, &error) || !run (&a, &error) ||
-      (a.picture != NULL && !write_picture (a.best, a.picture, &error))) {
+      (a.picture != NULL && !write_picture (a.best, a.picture, &error)) || !all_answered (&a, &error)) {
     complain (error);
     status = 1;
   } else if (!a.quiet)

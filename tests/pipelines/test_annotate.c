@@ -152,7 +152,7 @@ test_same_lines (void)
 typedef struct {
   const char *name,
       *arguments; /* words parted by '|', behind the model and the prompt; %V a video, %A a
-                                 * file of sound alone, %O where to write */
+                                 * file of sound alone, %L a text that is too long, %O where to write */
   int status;
   const char *error;
 } Mistake;
@@ -171,6 +171,7 @@ static const Mistake mistakes[] = {
   { "property", "--set|colour=red|%V|%O", 1, "colour=red" },
   { "value", "--set|max-tiles=many|%V|%O", 1, "max-tiles=many" },
   { "lines", "--json|/nowhere/a.jsonl|%V|%O", 1, "/nowhere/a.jsonl" },
+  { "unanswered", "--prompt|%L|%V|%O", 1, "is written, but" },
 };
 
 static void
@@ -179,7 +180,7 @@ test_mistake (gconstpointer data)
   const Mistake *m = data;
   g_auto (GStrv) words = g_strsplit (m->arguments, "|", -1);
   g_autofree char *video = scratch_file ("in.webm"), *audio = scratch_file ("sound.webm");
-  g_autofree char *out = scratch_file ("out.webm");
+  g_autofree char *out = scratch_file ("out.webm"), *long_text = g_strnfill (20000, 'x');
   GPtrArray *argv = golden_argv ();
 
   make_input (video, TRUE, FALSE);
@@ -188,6 +189,7 @@ test_mistake (gconstpointer data)
     program_add (argv,
         g_str_equal (words[i], "%V")   ? video
         : g_str_equal (words[i], "%A") ? audio
+        : g_str_equal (words[i], "%L") ? long_text
         : g_str_equal (words[i], "%O") ? out
                                        : words[i],
         NULL);
