@@ -1,57 +1,29 @@
 /* dsvl2: cuDNN loaded at run time; planning and executing a graph
  * SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "dnn.h"
+#include "library.h"
 
-#include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>
 
-#define DNN_LIBRARY "libcudnn.so.9"
+enum { DNN_PROPOSALS = 16 };
 
 /* The first version whose attention is one operation with all that we set. */
-enum { DNN_OLDEST = 91300, DNN_PROPOSALS = 16 };
+static const Library dnn_library = { "libcudnn.so.9", "cuDNN", "cuDNN 9.13 or newer", 91300 };
 
 /* --- the library --------------------------------------------------------------------------------- */
-
-static bool
-find_functions (Dnn *d)
-{
-  const char *missing = NULL;
-  void *symbol;
-
-#define DNN_FIND(name)                                                                                 \
-  symbol = dlsym (d->library, #name);                                                                  \
-  memcpy (&d->name, &symbol, sizeof symbol);                                                           \
-  if (!symbol && !missing)                                                                             \
-    missing = #name;
-  DNN_FUNCTIONS (DNN_FIND)
-#undef DNN_FIND
-  if (missing)
-    snprintf (d->message, sizeof d->message, DNN_LIBRARY " has no %s; install cuDNN 9.13 or newer",
-        missing);
-  return !missing;
-}
 
 bool
 dnn_load (Dnn *d)
 {
+#define DNN_ENTRY(name) LIBRARY_FUNCTION (d, name),
+  const LibraryFunction functions[] = { DNN_FUNCTIONS (DNN_ENTRY) };
+#undef DNN_ENTRY
+
   *d = (Dnn){ 0 };
-  d->library = dlopen (DNN_LIBRARY, RTLD_NOW | RTLD_LOCAL);
-  if (!d->library) {
-    snprintf (d->message, sizeof d->message, "cuDNN cannot be loaded (%.160s)", dlerror ());
-    return false;
-  }
-  if (!find_functions (d))
-    return false;
-  if (d->cudnnGetVersion () < DNN_OLDEST) {
-    snprintf (d->message, sizeof d->message, "cuDNN is of version %zu, %d or newer is needed",
-        d->cudnnGetVersion (), DNN_OLDEST);
-    return false;
-  }
-  return true;
+  return library_load (&dnn_library, functions, sizeof functions / sizeof functions[0], d->message);
 }
 
-/* The library stays loaded: it keeps state of its own in the process. */
 void
 dnn_unload (Dnn *d)
 {

@@ -26,7 +26,6 @@
   F (cudnnBackendExecute)
 
 typedef struct {
-  void *library;
 #define DNN_MEMBER(name) __typeof__ (name) *name;
   DNN_FUNCTIONS (DNN_MEMBER)
 #undef DNN_MEMBER

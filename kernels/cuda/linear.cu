@@ -1,9 +1,9 @@
 /* dsvl2: linear and linear_heads on CUDA
  * SPDX-License-Identifier: LGPL-2.1-or-later
  *
- * Where inputs may be rounded to bf16, linear_mma.cu and linear_q_mma.cu multiply. Here a warp has an output: it reads its row
- * of weights once for up to eight rows of x. The order of a sum depends on I alone, so a row comes out the
- * same whatever it shares a launch with. */
+ * Where inputs may be rounded to bf16, linear_mma.cu and linear_q_mma.cu multiply. Here a warp has an output:
+ * it reads its row of weights once for up to eight rows of x. The order of a sum depends on I alone, so a row
+ * comes out the same whatever it shares a launch with. */
 #include "linear.cuh"
 
 enum { THREADS = 256, MOST_ROWS = 8 };

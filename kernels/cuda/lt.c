@@ -6,14 +6,15 @@
  * else one after another. So what a tile's rows become does not depend on the others. Column-major, as the library sees
  * it, y [P, O] is O × P and w [O, I] is I × O: y = wᵀ x. */
 #include "cuda.h"
+#include "library.h"
 
 #include <cublasLt.h>
-#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define LT_LIBRARY "libcublasLt.so.13"
+/* The first version of its soname. */
+static const Library lt_library = { "libcublasLt.so.13", "cuBLASLt", "cuBLAS 13 or newer", 130000 };
 
 /* The functions that we call. */
 #define LT_FUNCTIONS(F)                                                                                \
@@ -35,7 +36,6 @@
   F (cublasLtMatmul)
 
 enum {
-  LT_OLDEST = 130000,      /* the first of its soname */
   LT_WORKSPACE = 32 << 20, /* bytes; what NVIDIA recommends for sm_90 */
   LT_ALIGNMENT = 16,       /* bytes: no load or store of an algorithm is wider */
   LT_SHAPES = 64,          /* a model has seven */
@@ -56,7 +56,6 @@ typedef struct {
 } LtPlan;
 
 struct _Lt {
-  void *library;
 #define LT_MEMBER(name) __typeof__ (name) *name;
   LT_FUNCTIONS (LT_MEMBER)
 #undef LT_MEMBER
@@ -72,41 +71,13 @@ struct _Lt {
 /* --- the library --------------------------------------------------------------------------------- */
 
 static bool
-find_functions (Lt *t)
-{
-  const char *missing = NULL;
-  void *symbol;
-
-#define LT_FIND(name)                                                                                  \
-  symbol = dlsym (t->library, #name);                                                                  \
-  memcpy (&t->name, &symbol, sizeof symbol);                                                           \
-  if (!symbol && !missing)                                                                             \
-    missing = #name;
-  LT_FUNCTIONS (LT_FIND)
-#undef LT_FIND
-  if (missing)
-    snprintf (t->message, sizeof t->message, LT_LIBRARY " has no %s; install cuBLAS 13 or newer",
-        missing);
-  return !missing;
-}
-
-/* It stays loaded: it keeps state of its own in the process. */
-static bool
 load (Lt *t)
 {
-  t->library = dlopen (LT_LIBRARY, RTLD_NOW | RTLD_LOCAL);
-  if (!t->library) {
-    snprintf (t->message, sizeof t->message, "cuBLASLt cannot be loaded (%.160s)", dlerror ());
-    return false;
-  }
-  if (!find_functions (t))
-    return false;
-  if (t->cublasLtGetVersion () < LT_OLDEST) {
-    snprintf (t->message, sizeof t->message, "cuBLASLt is of version %zu, %d or newer is needed",
-        t->cublasLtGetVersion (), LT_OLDEST);
-    return false;
-  }
-  return true;
+#define LT_ENTRY(name) LIBRARY_FUNCTION (t, name),
+  const LibraryFunction functions[] = { LT_FUNCTIONS (LT_ENTRY) };
+#undef LT_ENTRY
+
+  return library_load (&lt_library, functions, sizeof functions / sizeof functions[0], t->message);
 }
 
 /* Keeps the first failure as a sentence: `what` could not be done. */
